@@ -1,0 +1,84 @@
+// Lint rules beyond style: the layers of the service, promises and streams. `npm run lint` runs it with types.
+import tseslint from 'typescript-eslint'
+
+/** errors <- store <- { runs | content } <- http <- app <- main: a layer may import what stands left of it. */
+const layers = {
+  'src/errors.ts': ['store', 'runs', 'content', 'http', 'config', 'app', 'main', 'sample'],
+  'src/store/**': ['runs', 'content', 'http', 'config', 'app', 'main', 'sample'],
+  'src/runs/**': ['content', 'http', 'app', 'main', 'sample'],
+  'src/content/**': ['runs', 'http', 'config', 'app', 'main', 'sample'],
+  'src/config/**': ['store', 'runs', 'content', 'http', 'app', 'main', 'sample'],
+  'src/http/**': ['app', 'main', 'sample'],
+  'src/sample/**': ['store', 'runs', 'content', 'http', 'config', 'app', 'main'],
+  'src/app.ts': ['main', 'sample'],
+}
+
+/** Packages and built-in modules that belong to one place only. */
+const owners = [
+  { name: 'express', allowed: ['src/http/**', 'src/app.ts'] },
+  { name: 'express-openapi-validator', allowed: ['src/http/validate.ts'] },
+  { name: 'node:fs', allowed: ['src/store/local*.ts', 'src/config/**', 'src/sample/**'] },
+  { name: 'node:fs/promises', allowed: ['src/store/local*.ts', 'src/config/**', 'src/sample/**'] },
+]
+
+function restrictedImports(files, allowedOwners) {
+  const forbidden = layers[files] ?? []
+  return {
+    files: [files],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: owners
+            .filter(owner => !allowedOwners.includes(owner.name))
+            .map(({ name }) => ({ name, message: `${name} is not imported here: see the layers in eslint.config.js.` })),
+          patterns: forbidden.map(layer => ({
+            regex: `^\\.{1,2}/(.*/)?${layer}(\\.ts|/.*)$`,
+            message: `A lower layer must not import ${layer}: see the layers in eslint.config.js.`,
+          })),
+        },
+      ],
+    },
+  }
+}
+
+const ownersOf = glob => owners.filter(owner => owner.allowed.includes(glob)).map(owner => owner.name)
+
+export default tseslint.config(
+  { ignores: ['dist/', 'coverage/', 'outputs/', 'src/generated/', 'node_modules/'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['*.js'] }, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "CallExpression[callee.property.name='pipe']",
+          message: 'pipe() leaves the source open when the reader goes away: use pipeline() with a signal.',
+        },
+      ],
+      'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/main.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Only src/main.ts reads the environment.' },
+      ],
+      'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
+    },
+  },
+  ...Object.keys(layers).map(files => restrictedImports(files, ownersOf(files))),
+  { ...restrictedImports('src/store/local*.ts', ['node:fs', 'node:fs/promises']), files: ['src/store/local*.ts'] },
+  { ...restrictedImports('src/http/**', ['express', 'express-openapi-validator']), files: ['src/http/validate.ts'] },
+  { files: ['test/**', 'bench/**'], rules: { 'max-lines': 'off', '@typescript-eslint/no-unsafe-assignment': 'off', '@typescript-eslint/no-unsafe-member-access': 'off', '@typescript-eslint/no-unsafe-argument': 'off', '@typescript-eslint/no-unsafe-call': 'off' } },
+  { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+)

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+// `npm test` runs every project below; a test that needs a program that is not installed is skipped by name.
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    pool: 'forks',
+  },
+})
