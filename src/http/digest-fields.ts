@@ -1,0 +1,33 @@
+// Repr-Digest and Want-Repr-Digest (RFC 9530). sha-256 is the one algorithm that is offered.
+
+// A member of a structured-field dictionary (RFC 9651 3.2) whose value is an Integer; parameters are allowed and mean nothing here.
+const KEY = '[a-z*][a-z0-9_.*-]*'
+const MEMBER = new RegExp(`^[ \\t]*(${KEY})=(-?\\d{1,15})(?:; *${KEY}(?:=[^;," \\t]+)?)*[ \\t]*$`)
+const MAX_PREFERENCE = 10
+
+/**
+ * The algorithms that a Want-Repr-Digest names, with preferences from 0 (not acceptable) to 10 (RFC 9530 4).
+ *
+ * A value that is no dictionary of such Integers is ignored as a whole (RFC 9651 4.2), which gives an empty map. Where a key
+ * comes twice, the last one counts.
+ */
+export function parseWantReprDigest(header: string): ReadonlyMap<string, number> {
+  const preferences = new Map<string, number>()
+  for (const member of header.split(',')) {
+    const [, algorithm, value] = MEMBER.exec(member) ?? []
+    const preference = Number(value)
+    if (algorithm === undefined || !(preference >= 0 && preference <= MAX_PREFERENCE)) return new Map()
+    preferences.set(algorithm, preference)
+  }
+  return preferences
+}
+
+/** Whether the client asks for a sha-256 digest: at any preference but 0, since there is no other to choose. */
+export function wantsSha256(header: string | undefined): boolean {
+  return header !== undefined && (parseWantReprDigest(header).get('sha-256') ?? 0) > 0
+}
+
+/** The value of Repr-Digest for the SHA-256 of the whole representation, also beside a part of it. */
+export function formatReprDigest(sha256: Uint8Array): string {
+  return `sha-256=:${Buffer.from(sha256).toString('base64')}:`
+}
