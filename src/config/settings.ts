@@ -1,0 +1,171 @@
+// The one table of settings. The parser, `--help` and the tables of the documentation are generated from it.
+import { LOG_LEVELS, type LogLevel } from './config.ts'
+import { layoutTemplates } from './layout-template.ts'
+import {
+  basePath,
+  boolean,
+  duration,
+  filePath,
+  host,
+  integer,
+  integerOr,
+  oneOf,
+  size,
+  type ValueType,
+} from './value.ts'
+
+export interface Setting<T> {
+  readonly type: ValueType<T>
+  readonly default: T
+  /** Environment variable; an empty one counts as not set. */
+  readonly env?: string
+  /** Command-line flag without its dashes. */
+  readonly flag?: string
+  /** One or two sentences for an operator. */
+  readonly meaning: string
+}
+
+/** Keeps the type of the value while the table is checked. */
+function setting<T>(row: Setting<T>): Setting<T> {
+  return row
+}
+
+const GiB = 1024 ** 3
+
+/** By key path in the YAML file, in the order of the documentation. */
+export const SETTINGS = {
+  'server.host': setting({
+    type: host,
+    default: '127.0.0.1',
+    env: 'HOST',
+    flag: 'host',
+    meaning: 'Address to listen on. Anything but loopback needs `server.allowUnauthenticated`.',
+  }),
+  'server.port': setting({
+    type: integer(0, 65535),
+    default: 8000,
+    env: 'PORT',
+    flag: 'port',
+    meaning: 'Port to listen on; 0 takes a free one.',
+  }),
+  'server.basePath': setting({
+    type: basePath,
+    default: '',
+    env: 'BASE_PATH',
+    flag: 'base-path',
+    meaning: 'Path under which a reverse proxy publishes the service, such as `/artifacts`.',
+  }),
+  'server.workers': setting<number | 'auto'>({
+    type: integerOr(1, 256, 'auto'),
+    default: 1,
+    env: 'WORKERS',
+    flag: 'workers',
+    meaning: 'Processes that answer requests; `auto` is one for each core.',
+  }),
+  'server.allowUnauthenticated': setting({
+    type: boolean,
+    default: false,
+    env: 'ALLOW_UNAUTHENTICATED',
+    flag: 'allow-unauthenticated',
+    meaning: 'Serve everybody who can reach the address, without any authentication.',
+  }),
+  'server.drainTimeout': setting({
+    type: duration(0, 24 * 3_600_000),
+    default: 25_000,
+    env: 'DRAIN_TIMEOUT',
+    meaning:
+      'How long running transfers may go on after SIGTERM. Keep it below the grace period of whatever stops the service (30s in Kubernetes).',
+  }),
+  logLevel: setting<LogLevel>({
+    type: oneOf(LOG_LEVELS),
+    default: 'info',
+    env: 'LOG_LEVEL',
+    flag: 'log-level',
+    meaning: `Least severe level that is logged: ${LOG_LEVELS.map(level => `\`${level}\``).join(', ')}.`,
+  }),
+  'outputs.path': setting({
+    type: filePath,
+    default: 'outputs',
+    env: 'OUTPUTS_PATH',
+    flag: 'outputs',
+    meaning:
+      'Folder that holds the runs, relative to the working directory. Only the default one is created (with a sample) where it is missing.',
+  }),
+  'layouts.experiments': setting({
+    type: layoutTemplates('experiments'),
+    default: ['{owner}/{project}/experiments/{id}', '{owner}/{project}/groups/*/{id}'],
+    meaning: 'Where an experiment lives under `outputs.path`; several templates are tried in order.',
+  }),
+  'layouts.jobs': setting({
+    type: layoutTemplates('jobs'),
+    default: ['{owner}/{project}/jobs/{id}'],
+    meaning: 'Where a job lives.',
+  }),
+  'layouts.builds': setting({
+    type: layoutTemplates('builds'),
+    default: ['{owner}/{project}/builds/{id}'],
+    meaning: 'Where a build lives.',
+  }),
+  'layouts.groups': setting({
+    type: layoutTemplates('groups'),
+    default: ['{owner}/{project}/groups/{id}'],
+    meaning: 'Where a group of experiments lives.',
+  }),
+  'layouts.runs': setting({
+    type: layoutTemplates('runs'),
+    default: ['{uuid}'],
+    meaning: 'Where a run of Polyaxon 1.x and 2.x lives.',
+  }),
+  'store.maxOperations': setting({
+    type: integer(1, 1000),
+    default: 48,
+    env: 'STORE_MAX_OPERATIONS',
+    meaning:
+      'Store operations under way at once, hung ones included; more are answered 503. Must leave 8 threads of `UV_THREADPOOL_SIZE` (64 unless set) free.',
+  }),
+  'store.deadline': setting({
+    type: duration(100, 3_600_000),
+    default: 30_000,
+    env: 'STORE_DEADLINE',
+    meaning: 'How long one store operation may take before it counts as hung and is answered 503.',
+  }),
+  'archives.maxEntries': setting({
+    type: integer(1, 100_000_000),
+    default: 1_000_000,
+    env: 'ARCHIVES_MAX_ENTRIES',
+    meaning: 'Files and folders in one archive.',
+  }),
+  'archives.maxBytes': setting({
+    type: size,
+    default: 1024 * GiB,
+    env: 'ARCHIVES_MAX_BYTES',
+    meaning: 'Content of one archive, before any compression.',
+  }),
+  'archives.maxInProgress': setting({
+    type: integer(1, 10_000),
+    default: 64,
+    env: 'ARCHIVES_MAX_IN_PROGRESS',
+    meaning: 'Archives that one process sends at once; more are answered 503.',
+  }),
+  'digests.maxBytes': setting({
+    type: size,
+    default: GiB / 16,
+    env: 'DIGESTS_MAX_BYTES',
+    meaning: 'Files up to this size get a `Repr-Digest` when it is asked for and not known yet.',
+  }),
+} as const
+
+export type SettingKey = keyof typeof SETTINGS
+
+/** The value of every setting, by key path. */
+export type Values = { [Key in SettingKey]: (typeof SETTINGS)[Key] extends Setting<infer T> ? T : never }
+
+export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[]
+
+/** The row of `key`, its value type forgotten: for code that treats all settings alike. */
+export function settingOf(key: SettingKey): Setting<unknown> {
+  return SETTINGS[key]
+}
+
+/** The variable that names the configuration file; the flag `--config` wins over it. */
+export const CONFIG_FILE_ENV = 'OUTPUTS_CONFIG'

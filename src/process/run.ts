@@ -1,0 +1,92 @@
+// From the command line to a running service: what is asked for, the configuration, the sample, and one process or several.
+import cluster from 'node:cluster'
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { pino, type Logger } from 'pino'
+import { createApp } from '../app.ts'
+import type { Config } from '../config/config.ts'
+import { loadConfig, type Surroundings } from '../config/load.ts'
+import { addressText, commandsText } from './banner.ts'
+import { endProcess, EXIT_CONFIG, EXIT_FAILURE } from './end.ts'
+import { findExamples } from './examples.ts'
+import { Service } from './service.ts'
+import { onStop } from './signals.ts'
+import { StartFailure } from './start-failure.ts'
+import { makeMissingSample } from './store-folder.ts'
+import { superviseWorkers } from './supervisor.ts'
+import { becomeWorker } from './worker.ts'
+
+/** Resolves when the service is up, or when there is nothing to start and the exit code is set. */
+export async function run(surroundings: Surroundings): Promise<void> {
+  // Whoever reads the banner may go away, as `| head` does; the service stays.
+  process.stdout.on('error', () => undefined)
+  const loaded = await loadConfig(surroundings)
+  switch (loaded.outcome) {
+    case 'help':
+      process.stdout.write(loaded.help)
+      return
+    case 'version':
+      process.stdout.write(`${version()}\n`)
+      return
+    case 'faults':
+      process.stderr.write(`polyaxon-outputs cannot start with these settings:\n`)
+      for (const { where, problem } of loaded.faults) process.stderr.write(`  ${where}: ${problem}\n`)
+      process.exitCode = EXIT_CONFIG
+      return
+    case 'config':
+      await start(loaded.config)
+  }
+}
+
+async function start(config: Config): Promise<void> {
+  const logger = pino(
+    { level: config.logLevel, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination(2),
+  )
+  process.on('uncaughtException', error => {
+    logger.fatal({ err: error }, 'unexpected failure')
+    void endProcess(EXIT_FAILURE)
+  })
+  try {
+    await (cluster.isPrimary ? startPrimary(config, logger) : startWorker(config, logger))
+  } catch (error) {
+    if (!(error instanceof StartFailure)) throw error
+    process.stderr.write(`polyaxon-outputs cannot start: ${error.message}\n`)
+    await endProcess(EXIT_FAILURE)
+  }
+}
+
+async function startPrimary(config: Config, logger: Logger): Promise<void> {
+  const made = await makeMissingSample(config.outputs)
+  logger.debug({ config }, 'effective configuration')
+  const workers = config.server.workers === 'auto' ? availableParallelism() : config.server.workers
+  const { drainTimeoutMs } = config.server
+  let origin: string
+  if (workers === 1) {
+    const service = await listen(config, logger)
+    origin = service.origin
+    onStop(logger, () => service.drain(drainTimeoutMs), endProcess)
+  } else {
+    const supervisor = await superviseWorkers(workers, logger)
+    origin = supervisor.origin
+    onStop(logger, () => supervisor.drain(drainTimeoutMs), endProcess)
+  }
+  logger.info({ origin, workers, outputs: config.outputs.path }, 'listening')
+  const url = origin + config.server.basePath
+  process.stdout.write(addressText({ version: version(), url, outputs: config.outputs.path, made }))
+  process.stdout.write(commandsText(url, await findExamples(url)))
+}
+
+async function startWorker(config: Config, logger: Logger): Promise<void> {
+  becomeWorker(await listen(config, logger), config.server.drainTimeoutMs, logger)
+}
+
+async function listen(config: Config, logger: Logger): Promise<Service> {
+  const description = readFileSync(new URL('../../openapi/openapi.yaml', import.meta.url), 'utf8')
+  return Service.listen(await createApp({ config, logger, description }), config.server, logger)
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

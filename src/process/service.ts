@@ -1,0 +1,144 @@
+// The HTTP server around the app: its time limits, listening, and the drain.
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { StartFailure } from './start-failure.ts'
+
+/** What the server needs of `createApp`. */
+export interface ServedApp {
+  readonly handler: RequestListener
+  drain(): void
+  close(): Promise<void>
+}
+
+/** Longer than the 60 s that nginx and most balancers keep idle connections, so that it is never us who close one that is being used. */
+const KEEP_ALIVE_MS = 75_000
+/** From the first byte of a request, or from connecting, to the end of its headers. */
+const HEADERS_MS = 15_000
+/** How often the limit above is looked at; Node's own 30 s would double it. */
+const CHECK_MS = 2_000
+/** While draining, how often connections that have become idle are closed. */
+const SWEEP_MS = 100
+/** While draining, how long a connection without any request may still send one. */
+const UNUSED_GRACE_MS = 1_000
+
+export class Service {
+  /** `http://address:port` for this machine's clients. */
+  readonly origin: string
+  readonly #server: Server
+  readonly #app: ServedApp
+  readonly #logger: Logger
+  /** Connections that have not sent a request. Node does not count them as idle. */
+  readonly #unused: ReadonlySet<Socket>
+
+  private constructor(
+    server: Server,
+    app: ServedApp,
+    unused: ReadonlySet<Socket>,
+    host: string,
+    logger: Logger,
+  ) {
+    this.#server = server
+    this.#app = app
+    this.#unused = unused
+    this.#logger = logger
+    this.origin = originOf(host, (server.address() as AddressInfo).port)
+  }
+
+  /** Resolves when connections are accepted; rejects with StartFailure when the address cannot be had, and closes the app. */
+  static async listen(
+    app: ServedApp,
+    { host, port }: Pick<Config['server'], 'host' | 'port'>,
+    logger: Logger,
+  ): Promise<Service> {
+    const server = createServer(
+      {
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        headersTimeout: HEADERS_MS,
+        // Bodies have their own limits: an upload may take hours.
+        requestTimeout: 0,
+        connectionsCheckingInterval: CHECK_MS,
+      },
+      app.handler,
+    )
+    const unused = trackUnused(server)
+    try {
+      await listening(server, host, port)
+    } catch (error) {
+      await app.close()
+      throw new StartFailure(listenFailure(error as NodeJS.ErrnoException, host, port), { cause: error })
+    }
+    return new Service(server, app, unused, host, logger)
+  }
+
+  /**
+   * Stops accepting and resolves when every running transfer has ended. What still runs after `timeoutMs` is cut, so that
+   * its client sees a broken transfer.
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#app.drain()
+    // Clients that keep a connection learn with their next answer that it ends (RFC 9112 9.6).
+    this.#server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'))
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const sweep = setInterval(() => this.#server.closeIdleConnections(), SWEEP_MS)
+    const unusedTimer = setTimeout(() => this.#unused.forEach(socket => socket.destroy()), UNUSED_GRACE_MS)
+    const deadline = new AbortController()
+    await Promise.race([
+      closed,
+      delay(timeoutMs, undefined, { signal: deadline.signal }).then(() => this.#cut()),
+    ])
+    deadline.abort()
+    clearInterval(sweep)
+    clearTimeout(unusedTimer)
+    await this.#app.close()
+  }
+
+  #cut(): void {
+    this.#logger.warn('transfers still running at the drain deadline were cut')
+    this.#server.closeAllConnections()
+  }
+}
+
+function trackUnused(server: Server): ReadonlySet<Socket> {
+  const unused = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    unused.add(socket)
+    socket.once('close', () => unused.delete(socket))
+  })
+  server.on('request', request => unused.delete(request.socket))
+  return unused
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function listenFailure({ code, message }: NodeJS.ErrnoException, host: string, port: number): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `port ${port} of ${host} is in use: stop what listens there, or set PORT (0 takes a free one).`
+    case 'EACCES':
+      return `port ${port} of ${host} may not be used by this user: set PORT to one from 1024 up.`
+    case 'EADDRNOTAVAIL':
+      return `${host} is not an address of this machine: set HOST.`
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `the host name ${host} cannot be resolved: set HOST.`
+    default:
+      return `listening on ${host} port ${port} failed: ${message}.`
+  }
+}
+
+/** An address for all interfaces is none to connect to. */
+function originOf(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+}

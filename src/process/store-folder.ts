@@ -1,0 +1,30 @@
+// The default outputs folder at a first start.
+import { stat } from 'node:fs/promises'
+import type { Config } from '../config/config.ts'
+import { makeSample } from '../sample/make.ts'
+import { StartFailure } from './start-failure.ts'
+
+/** Makes the default outputs folder with the sample in it where it is missing, and tells whether it did. A configured path is never touched. */
+export async function makeMissingSample({ path, isDefault }: Config['outputs']): Promise<boolean> {
+  if (!isDefault) return false
+  try {
+    if (await exists(path)) return false
+    return await makeSample(path)
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+    throw new StartFailure(
+      `the default outputs folder ${path} cannot be made (${reason}): set OUTPUTS_PATH to the folder that holds your runs.`,
+      { cause: error },
+    )
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
