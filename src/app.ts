@@ -1,0 +1,198 @@
+// The composition root: puts stores, runs, archives and routes together. It neither listens nor reads the environment.
+import express from 'express'
+import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
+import type { Config } from './config/config.ts'
+import { Archives } from './content/archive.ts'
+import { Digests } from './content/digest.ts'
+import { AppError } from './errors.ts'
+import { parseDescription } from './http/description.ts'
+import { requestIdOf } from './http/exchange.ts'
+import { problemOf, sendProblem, toAppError } from './http/problem.ts'
+import type { Problem } from './http/problem.ts'
+import { referencePolicy, renderReference } from './http/reference.ts'
+import { answerHealth, document, readiness } from './http/routes/operations.ts'
+import { answerOutputs } from './http/routes/outputs.ts'
+import { createRequestValidator } from './http/validate.ts'
+import { Runs } from './runs/runs.ts'
+import { openStore } from './store/open.ts'
+import type { ArtifactStore } from './store/store.ts'
+
+/** The one connection of this configuration; `?connection=` names it. */
+const CONNECTION = 'outputs'
+/** A list of paths for an archive. */
+const MAX_BODY_BYTES = 1024 * 1024
+
+export interface AppDependencies {
+  readonly config: Config
+  readonly logger: Logger
+  /** The text of openapi/openapi.yaml. */
+  readonly description: string
+  /** Instead of the one that the configuration names. */
+  readonly store?: ArtifactStore
+}
+
+export interface App {
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void
+  /** Makes /readyz refuse, so that balancers look elsewhere; requests are still answered. */
+  drain(): void
+  /** After the last request: ends what the stores hold. */
+  close(): Promise<void>
+}
+
+/** Everything is compiled and the store is opened when the promise resolves. */
+export async function createApp(dependencies: AppDependencies): Promise<App> {
+  const { config, logger } = dependencies
+  const store = dependencies.store ?? (await openStore(config.outputs, config.store))
+  const connections = new Map([[CONNECTION, new Runs(store, config.layouts)]])
+  const description = parseDescription(dependencies.description)
+  let draining = false
+
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  app.set('case sensitive routing', true)
+  app.set('strict routing', true)
+
+  const base = config.server.basePath
+  const validate = createRequestValidator(description, { maxBodyBytes: MAX_BODY_BYTES })
+  // First, and with nothing in front of it: most requests are for artifacts, and most of those have no query to check.
+  app.use(base === '' ? '/' : base, artifacts(dependencies, connections, validate))
+  app.use(
+    base === '' ? '/' : base,
+    operations(validate, [
+      ['/healthz', answerHealth],
+      ['/readyz', readinessOf(connections, logger, () => !draining)],
+      ['/openapi.yaml', document(dependencies.description, 'application/yaml')],
+      [
+        '/docs',
+        document(renderReference(description), 'text/html; charset=utf-8', {
+          'Content-Security-Policy': referencePolicy(),
+        }),
+      ],
+    ]),
+  )
+  app.use((_request, _response, next) =>
+    next(new AppError('NotFound', 'There is nothing at this URL. The outputs are below /outputs/.')),
+  )
+  app.use(failures(logger))
+
+  return {
+    handler: entry(app),
+    drain: () => {
+      draining = true
+    },
+    close: () => store.close(),
+  }
+}
+
+function readinessOf(
+  connections: ReadonlyMap<string, Runs>,
+  logger: Logger,
+  accepting: () => boolean,
+): RequestHandler {
+  return readiness({
+    connections,
+    accepting,
+    onUnavailable: (connection, error) => logger.warn({ connection, err: error }, 'store unavailable'),
+  })
+}
+
+/** What is asked of the service itself, and the way from its root to the outputs. */
+function operations(
+  validate: RequestHandler,
+  routes: readonly (readonly [path: string, RequestHandler])[],
+): RequestHandler {
+  const router = express.Router({ caseSensitive: true, strict: true })
+  for (const [path, handler] of routes) router.route(path).get(validate, handler).all(onlyReading)
+  router
+    .route('/')
+    .get((_request, response) => {
+      response.writeHead(302, { Location: './outputs/', 'Content-Length': 0 }).end()
+    })
+    .all(onlyReading)
+  return router
+}
+
+/** The routes below /outputs. */
+function artifacts(
+  { config, logger }: AppDependencies,
+  connections: ReadonlyMap<string, Runs>,
+  validate: RequestHandler,
+): RequestHandler {
+  const dependencies = {
+    connections,
+    validate,
+    archives: new Archives(config.archives),
+    digests: new Digests(config.digests.maxBytes),
+    problemFor: (error: unknown, request: Request, response: Response): Problem => {
+      const known = toAppError(error)
+      logFailure(logger, known, request, requestIdOf(request, response))
+      return problemOf(known, requestIdOf(request, response))
+    },
+  }
+  return (request, response, next) => {
+    const { url } = request
+    if (!isOutputs(url)) {
+      next()
+      return
+    }
+    answerOutputs(dependencies, url.slice('/outputs'.length), request, response).catch(next)
+  }
+}
+
+function isOutputs(url: string): boolean {
+  return url.startsWith('/outputs') && (url.length === 8 || url[8] === '/' || url[8] === '?')
+}
+
+const onlyReading: RequestHandler = (request, response, next) => {
+  response.setHeader('Allow', 'GET, HEAD')
+  next(new AppError('Unsupported', `${request.method} is not possible here; the Allow header says what is.`))
+}
+
+/** A request line may hold a whole URL (RFC 9112 3.2.2); the service only looks at its path. */
+function entry(app: Express): App['handler'] {
+  return (request, response) => {
+    const { url } = request
+    if (url !== undefined && !url.startsWith('/'))
+      request.url = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '') || '/'
+    requestIdOf(request, response)
+    app(request, response)
+  }
+}
+
+/** The last middleware: every failure becomes a problem, or, once bytes were sent, a broken connection. */
+function failures(logger: Logger): ErrorRequestHandler {
+  return (thrown: unknown, request, response, _next) => {
+    const error = toAppError(thrown)
+    const id = requestIdOf(request, response)
+    logFailure(logger, error, request, id)
+    if (response.headersSent || response.destroyed) response.destroy()
+    else sendProblem(response, error, id, request.method)
+  }
+}
+
+function logFailure(logger: Logger, error: AppError, request: IncomingMessage, requestId: string): void {
+  const level =
+    error.kind === 'Aborted'
+      ? 'debug'
+      : error.kind === 'Internal'
+        ? 'error'
+        : error.temporary
+          ? 'warn'
+          : 'debug'
+  logger[level](
+    {
+      requestId,
+      method: request.method,
+      url: request.url,
+      kind: error.kind,
+      op: error.op,
+      path: error.path,
+      err: error.cause,
+    },
+    error.message,
+  )
+}

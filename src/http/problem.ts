@@ -1,0 +1,102 @@
+// The one table from error kinds to status codes, and errors as application/problem+json (RFC 9457).
+import type { ServerResponse } from 'node:http'
+import { AppError } from '../errors.ts'
+import type { ErrorKind } from '../errors.ts'
+
+const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string]>> = {
+  NotFound: [404, 'Not found'],
+  IsDirectory: [400, 'A folder, not a file'],
+  NotDirectory: [404, 'A file, not a folder'],
+  AlreadyExists: [409, 'It exists already'],
+  InvalidPath: [400, 'The path is not valid'],
+  InvalidArgument: [400, 'The request is not valid'],
+  Unauthenticated: [401, 'Authentication is needed'],
+  PermissionDenied: [403, 'Not permitted'],
+  Changed: [412, 'A precondition failed'],
+  RangeNotSatisfiable: [416, 'The range lies outside'],
+  TooLarge: [413, 'Too large'],
+  NoSpace: [507, 'The store is full'],
+  Unsupported: [405, 'The method is not allowed'],
+  RateLimited: [503, 'Busy'],
+  Unavailable: [503, 'The store is unavailable'],
+  Aborted: [503, 'The request was broken off'],
+  Internal: [500, 'An error of the service'],
+}
+
+/** Seconds after which a temporary failure is worth another try. */
+const RETRY_AFTER_S = 5
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly path?: string
+  readonly temporary?: true
+  readonly requestId: string
+}
+
+/** Stable names for programs: `urn:polyaxon-outputs:problem:not-found`. */
+export function problemType(kind: ErrorKind): string {
+  return `urn:polyaxon-outputs:problem:${kind.replace(/(?<=.)[A-Z]/g, '-$&').toLowerCase()}`
+}
+
+export function statusOf(kind: ErrorKind): number {
+  return STATUS[kind][0]
+}
+
+/**
+ * Any thrown value as an AppError.
+ *
+ * What Express and its parsers throw for bad requests carries a 4xx `status`; everything else that is not an AppError is Internal, its text kept for the log.
+ */
+export function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown
+  if (thrown instanceof URIError)
+    return new AppError(
+      'InvalidPath',
+      'The URL has a percent sign that begins no valid UTF-8 escape: encode it as %25.',
+      { cause: thrown },
+    )
+  const status = (thrown as { status?: unknown } | undefined)?.status
+  if (status === 413)
+    return new AppError('TooLarge', 'The body of the request is too large.', { cause: thrown })
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new AppError('InvalidArgument', 'The body of the request could not be read.', { cause: thrown })
+  return new AppError('Internal', 'The service failed. The request id finds the reason in its log.', {
+    cause: thrown,
+  })
+}
+
+export function problemOf(error: AppError, requestId: string): Problem {
+  const [status, title] = STATUS[error.kind]
+  return {
+    type: problemType(error.kind),
+    title,
+    status,
+    detail: error.message,
+    ...(error.path !== undefined && error.path !== '' && { path: error.path }),
+    ...(error.temporary && { temporary: true }),
+    requestId,
+  }
+}
+
+/** Answers with a problem; nothing of the answer may have been sent. Headers set before stay (Allow, Content-Range). */
+export function sendProblem(
+  response: ServerResponse,
+  error: AppError,
+  requestId: string,
+  method = 'GET',
+): void {
+  const problem = problemOf(error, requestId)
+  const body = Buffer.from(`${JSON.stringify(problem)}\n`)
+  for (const name of ['content-disposition', 'accept-ranges', 'etag', 'last-modified', 'repr-digest', 'link'])
+    response.removeHeader(name)
+  response.statusCode = problem.status
+  response.setHeader('Content-Type', 'application/problem+json')
+  response.setHeader('Content-Length', body.length)
+  response.setHeader('Cache-Control', 'no-store')
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  if (error.temporary) response.setHeader('Retry-After', RETRY_AFTER_S)
+  response.end(method === 'HEAD' ? undefined : body)
+}

@@ -1,0 +1,46 @@
+// A folder, or a part of it, as an archive.
+import type { Selection } from '../../content/selection.ts'
+import type { Run } from '../../runs/runs.ts'
+import type { ArtifactPath } from '../../store/path.ts'
+import { contentDisposition } from '../disposition.ts'
+import { selectionOf } from '../query.ts'
+import { bodyOf } from '../validate.ts'
+import type { Query } from '../validate.ts'
+import { answerRepresentation } from './representation.ts'
+import type { Asked } from './outputs.ts'
+
+/** Fails with NotDirectory for a file, and as `Archives.open` does, before anything is sent. */
+export async function answerArchive(
+  asked: Asked,
+  run: Run,
+  folder: ArtifactPath,
+  filename: string,
+  format: NonNullable<Query['archive']>,
+): Promise<void> {
+  const { query, signal, dependencies } = asked
+  const request = {
+    folder,
+    format,
+    compress: query.compress ?? false,
+    selection: selectionFrom(asked),
+    filename: `${filename}.${format}`,
+    scopeKey: run.scopeKey,
+    signal,
+  }
+  await answerRepresentation(asked, {
+    open: () => dependencies.archives.open(run.store, request),
+    headers: archive => ({ 'Content-Disposition': contentDisposition('attachment', archive.filename) }),
+  })
+}
+
+/** By the query, or by the body of a POST. */
+function selectionFrom({ request, method, query }: Asked): Selection {
+  if (method !== 'POST')
+    return selectionOf({ paths: query.path ?? [], glob: query.glob, exclude: query.exclude })
+  const body = bodyOf(request)
+  return selectionOf({
+    paths: 'paths' in body ? body.paths : body.path,
+    glob: body.glob,
+    exclude: body.exclude,
+  })
+}

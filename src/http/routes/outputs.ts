@@ -1,0 +1,169 @@
+// GET, HEAD and POST below /outputs: finds out what the URL names and hands over to the route for it.
+import type { Request, RequestHandler, Response } from 'express'
+import type { Archives } from '../../content/archive.ts'
+import type { Digests } from '../../content/digest.ts'
+import { AppError, isAppError } from '../../errors.ts'
+import { listLevel } from '../../runs/levels.ts'
+import type { Run, Runs } from '../../runs/runs.ts'
+import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
+import { transferSignal } from '../exchange.ts'
+import { hrefOf } from '../listing-view.ts'
+import { parseTarget } from '../target.ts'
+import type { Target } from '../target.ts'
+import { answerArchive } from './archive.ts'
+import { answerFile } from './file.ts'
+import { answerListing } from './listing.ts'
+import { toAppError } from '../problem.ts'
+import type { Problem } from '../problem.ts'
+import { queryOf } from '../validate.ts'
+import type { Query } from '../validate.ts'
+
+export interface OutputsDependencies {
+  /** The runs of each connection by name; the first one is the default. */
+  readonly connections: ReadonlyMap<string, Runs>
+  readonly archives: Archives
+  readonly digests: Digests
+  /** Checks the query and the body against the API description, after which `queryOf` and `bodyOf` give them. */
+  readonly validate: RequestHandler
+  /** The problem to show for an error that ends a listing on its way, also logged. */
+  readonly problemFor: (error: unknown, request: Request, response: Response) => Problem
+}
+
+/** One request, as far as every route below needs it. */
+export interface Asked {
+  readonly request: Request
+  readonly response: Response
+  readonly method: string
+  readonly query: Query
+  readonly signal: AbortSignal
+  readonly dependencies: OutputsDependencies
+}
+
+type ArtifactTarget = Extract<Target, { type: 'artifact' }>
+
+const READING = new Set(['GET', 'HEAD'])
+
+/**
+ * Answers a request whose URL, after the mount point, is `url`.
+ *
+ * Rejects with an AppError, or whatever a store threw, when nothing was sent yet or the connection was destroyed.
+ */
+export async function answerOutputs(
+  dependencies: OutputsDependencies,
+  url: string,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const { method } = request
+  const mark = url.indexOf('?')
+  const target = parseTarget(mark < 0 ? url : url.slice(0, mark))
+  checkMethod(request, response, target)
+  const name = folderWithoutSlash(target)
+  if (name !== undefined) {
+    redirectToFolder(request, response, name)
+    return
+  }
+  // Most requests are for a file and have nothing to check.
+  if (mark >= 0 || method === 'POST') await validated(dependencies.validate, request, response)
+  const query = queryOf(request)
+  const runs = connectionOf(dependencies, query)
+  const asked = { request, response, method, query, signal: transferSignal(response), dependencies }
+  if (target.type === 'level') return answerLevel(asked, runs, target)
+  try {
+    const run = await runs.resolve(target.reference, asked.signal)
+    await answerArtifact(asked, run, target)
+  } catch (error) {
+    if (isAppError(error, 'NotFound')) runs.forget(target.reference)
+    throw error
+  }
+}
+
+function validated(validate: RequestHandler, request: Request, response: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    void validate(request, response, (error?: unknown) => {
+      if (error === undefined) resolve()
+      else reject(toAppError(error))
+    })
+  })
+}
+
+async function answerArtifact(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
+  const { query } = asked
+  if (query.archive !== undefined)
+    return answerArchive(asked, run, target.path, archiveName(target), query.archive)
+  if (target.slash) {
+    const { owner, project, kind, id } = target.reference
+    const listed = joinPath(parsePath(`${owner}/${project}/${kind}/${id}`), target.path)
+    return answerListing(
+      asked,
+      { path: target.path, title: listed, inRun: true, connection: query.connection },
+      { folder: target.path, list: options => run.store.list(target.path, options) },
+    )
+  }
+  try {
+    await answerFile(asked, run, target.path, query.download ?? false)
+  } catch (error) {
+    if (!isAppError(error, 'IsDirectory')) throw error
+    redirectToFolder(asked.request, asked.response, nameOf(target.path))
+  }
+}
+
+async function answerLevel(
+  asked: Asked,
+  runs: Runs,
+  target: Extract<Target, { type: 'level' }>,
+): Promise<void> {
+  const names = Object.values(target.level)
+  await answerListing(
+    asked,
+    {
+      path: ROOT,
+      title: names.join('/'),
+      inRun: false,
+      connection: asked.query.connection,
+    },
+    { folder: ROOT, list: options => listLevel(runs, target.level, options) },
+  )
+}
+
+/** The last name of a URL that can only be a folder and lacks its slash. */
+function folderWithoutSlash(target: Target): string | undefined {
+  if (target.slash) return undefined
+  if (target.type === 'level') return Object.values(target.level).at(-1) ?? 'outputs'
+  return target.path === ROOT ? target.reference.id : undefined
+}
+
+/** Relative, so that neither the host nor a proxy's prefix matters; not permanent, for a file may take the name later. */
+function redirectToFolder({ url }: Request, response: Response, name: string): void {
+  const mark = url.indexOf('?')
+  response.statusCode = 301
+  response.setHeader('Location', `./${hrefOf(name)}/${mark < 0 ? '' : url.slice(mark)}`)
+  response.setHeader('Cache-Control', 'private, no-cache')
+  response.setHeader('Content-Length', 0)
+  response.end()
+}
+
+/** What an archive is called without its ending: the folder's name, or for a whole run what tells runs apart. */
+function archiveName({ reference, path }: ArtifactTarget): string {
+  if (path !== ROOT) return nameOf(path)
+  const { project, kind, id } = reference
+  return kind === 'runs' ? id : `${project}-${kind.slice(0, -1)}-${id}`
+}
+
+function checkMethod({ method }: Request, response: Response, target: Target): void {
+  const folder = target.type === 'artifact' && target.slash
+  if (READING.has(method) || (method === 'POST' && folder)) return
+  response.setHeader('Allow', folder ? 'GET, HEAD, POST' : 'GET, HEAD')
+  throw new AppError('Unsupported', `${method} is not possible here; the Allow header says what is.`, {
+    op: 'resolve',
+  })
+}
+
+function connectionOf({ connections }: OutputsDependencies, { connection: name }: Query): Runs {
+  const runs = name === undefined ? connections.values().next().value : connections.get(name)
+  if (runs === undefined)
+    throw new AppError('NotFound', `There is no connection '${name}'; leave it out for the default one.`, {
+      op: 'resolve',
+    })
+  return runs
+}

@@ -1,0 +1,67 @@
+// What a URL below /outputs names. The path is decoded here, once, and nowhere else.
+import { AppError } from '../errors.ts'
+import type { RunReference } from '../runs/layout.ts'
+import { isRunKind } from '../runs/levels.ts'
+import type { Level } from '../runs/levels.ts'
+import { parsePath } from '../store/path.ts'
+import type { ArtifactPath } from '../store/path.ts'
+
+export type Target =
+  | { readonly type: 'level'; readonly level: Level; readonly slash: boolean }
+  | {
+      readonly type: 'artifact'
+      readonly reference: RunReference
+      readonly path: ArtifactPath
+      /** Whether the URL has the form of a folder. */
+      readonly slash: boolean
+    }
+
+/**
+ * Parses the raw path after `/outputs`, beginning with a slash or empty, without a query.
+ *
+ * InvalidPath for what no path can be; NotFound for a kind that does not exist. `%2F` counts as a slash within the artifact's path and is refused before it.
+ */
+export function parseTarget(rawPath: string): Target {
+  const raw = rawPath.startsWith('/') ? rawPath.slice(1) : rawPath
+  const slash = raw === '' ? rawPath !== '' : raw.endsWith('/')
+  const segments = (slash ? raw.slice(0, -1) : raw).split('/')
+  if (raw === '') segments.length = 0
+  const [owner, project, kind, id] = segments.slice(0, 4).map(decodeName)
+  if (kind !== undefined && !isRunKind(kind))
+    throw new AppError(
+      'NotFound',
+      `There is no kind '${kind}': it is one of experiments, jobs, builds, groups and runs.`,
+      { op: 'resolve', path: kind },
+    )
+  if (owner === undefined || project === undefined || kind === undefined || id === undefined)
+    return { type: 'level', level: known({ owner, project, kind }), slash }
+  const path = parsePath(decodeURIComponent(segments.slice(4).join('/')))
+  return { type: 'artifact', reference: { owner, project, kind, id }, path, slash }
+}
+
+/** A segment that names an owner, a project, a kind or a run. */
+function decodeName(segment: string): string {
+  const name = parsePath(decodeURIComponent(segment))
+  if (name === '' || name.includes('/'))
+    throw new AppError(
+      'InvalidPath',
+      'The names before the path of an artifact must be single, non-empty segments.',
+      {
+        op: 'parse',
+        path: name,
+      },
+    )
+  return name
+}
+
+function known(level: {
+  owner: string | undefined
+  project: string | undefined
+  kind: RunReference['kind'] | undefined
+}): Level {
+  return {
+    ...(level.owner !== undefined && { owner: level.owner }),
+    ...(level.project !== undefined && { project: level.project }),
+    ...(level.kind !== undefined && { kind: level.kind }),
+  }
+}

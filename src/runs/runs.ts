@@ -1,0 +1,130 @@
+// From a request's identity to the store and folder of its run. Nothing here knows HTTP.
+import { LRUCache } from 'lru-cache'
+import type { RunKind } from '../config/config.ts'
+import { AppError, isAppError } from '../errors.ts'
+import { joinPath } from '../store/path.ts'
+import type { ArtifactPath } from '../store/path.ts'
+import type { ArtifactStore } from '../store/store.ts'
+import { fill, parseTemplate } from './layout.ts'
+import type { RunReference, Template } from './layout.ts'
+
+export interface Run {
+  readonly reference: RunReference
+  /** The store confined to the run's outputs. */
+  readonly store: ArtifactStore
+  /** Names the run's folder among all stores: part of the keys of caches. */
+  readonly scopeKey: string
+}
+
+const KNOWN_RUNS = 10_000
+const KNOWN_FOR_MS = 30_000
+/** Candidate folders asked for at once while looking for a grouped experiment. */
+const LOOKS_AT_ONCE = 16
+
+export class Runs {
+  readonly #store: ArtifactStore
+  readonly #templates: ReadonlyMap<RunKind, readonly Template[]>
+  /** Where runs were found whose kind has several possible places. */
+  readonly #found = new LRUCache<string, ArtifactPath>({ max: KNOWN_RUNS, ttl: KNOWN_FOR_MS })
+
+  constructor(store: ArtifactStore, layouts: Readonly<Record<RunKind, readonly string[]>>) {
+    this.#store = store
+    this.#templates = new Map(
+      Object.entries(layouts).map(([kind, templates]) => [kind as RunKind, templates.map(parseTemplate)]),
+    )
+  }
+
+  get store(): ArtifactStore {
+    return this.#store
+  }
+
+  templatesOf(kind: RunKind): readonly Template[] {
+    return this.#templates.get(kind) ?? []
+  }
+
+  /**
+   * The run, whose folder need not exist when its kind has a single place: the store then answers NotFound by itself.
+   *
+   * NotFound when the id does not fit the kind or no place has it.
+   */
+  async resolve(reference: RunReference, signal?: AbortSignal): Promise<Run> {
+    const places = this.templatesOf(reference.kind)
+      .map(template => fill(template, reference))
+      .filter(place => place !== undefined)
+    const only = places.length === 1 ? places[0] : undefined
+    if (only?.length === 1) return this.#runAt(only[0]!, reference)
+
+    const key = referenceKey(reference)
+    const folder = this.#found.get(key) ?? (await this.#find(places, signal))
+    if (folder === undefined) throw noSuchRun(reference)
+    this.#found.set(key, folder, { noUpdateTTL: true })
+    return this.#runAt(folder, reference)
+  }
+
+  /** Makes the next `resolve` look again: called when a run turned out not to be where it was. */
+  forget(reference: RunReference): void {
+    this.#found.delete(referenceKey(reference))
+  }
+
+  #runAt(folder: ArtifactPath, reference: RunReference): Run {
+    return { reference, store: this.#store.scoped(folder), scopeKey: folder }
+  }
+
+  async #find(
+    places: readonly (readonly ArtifactPath[])[],
+    signal?: AbortSignal,
+  ): Promise<ArtifactPath | undefined> {
+    for (const [first, ...rest] of places) {
+      const folder = await this.#findBelow(first!, rest, signal)
+      if (folder !== undefined) return folder
+    }
+    return undefined
+  }
+
+  /** `rest` has one path for each wildcard: what comes after it. */
+  async #findBelow(
+    folder: ArtifactPath,
+    rest: readonly ArtifactPath[],
+    signal?: AbortSignal,
+  ): Promise<ArtifactPath | undefined> {
+    const [next, ...others] = rest
+    if (next === undefined) return (await isFolder(this.#store, folder, signal)) ? folder : undefined
+    try {
+      for await (const batch of this.#store.list(folder, signal ? { signal } : {})) {
+        const children = batch
+          .filter(entry => entry.type === 'directory')
+          .map(entry => joinPath(entry.path, next))
+        for (let i = 0; i < children.length; i += LOOKS_AT_ONCE) {
+          const looks = children
+            .slice(i, i + LOOKS_AT_ONCE)
+            .map(child => this.#findBelow(child, others, signal))
+          const found = (await Promise.all(looks)).find(path => path !== undefined)
+          if (found !== undefined) return found
+        }
+      }
+    } catch (error) {
+      if (!isAppError(error, 'NotFound', 'NotDirectory')) throw error
+    }
+    return undefined
+  }
+}
+
+async function isFolder(store: ArtifactStore, path: ArtifactPath, signal?: AbortSignal): Promise<boolean> {
+  try {
+    return (await store.stat(path, signal ? { signal } : {})).type === 'directory'
+  } catch (error) {
+    if (isAppError(error, 'NotFound', 'NotDirectory')) return false
+    throw error
+  }
+}
+
+function referenceKey({ owner, project, kind, id }: RunReference): string {
+  return `${owner}/${project}/${kind}/${id}`
+}
+
+function noSuchRun({ owner, project, kind, id }: RunReference): AppError {
+  return new AppError('NotFound', `There is no ${kind.slice(0, -1)} '${id}' in ${owner}/${project}.`, {
+    op: 'resolve',
+    path: `${owner}/${project}/${kind}/${id}`,
+  })
+}

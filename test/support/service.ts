@@ -1,0 +1,77 @@
+// The service on a real socket, in this process, over a store of the test's choice.
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import { createApp } from '../../src/app.ts'
+import type { App } from '../../src/app.ts'
+import type { Config } from '../../src/config/config.ts'
+import type { ArtifactStore } from '../../src/store/store.ts'
+
+export const description = readFileSync(new URL('../../openapi/openapi.yaml', import.meta.url), 'utf8')
+
+export interface Service {
+  /** `http://127.0.0.1:PORT`, with the base path. */
+  readonly url: string
+  readonly port: number
+  readonly app: App
+  close(): Promise<void>
+}
+
+export type Overrides = { [K in keyof Config]?: Partial<Config[K]> }
+
+/** The defaults of the settings table, over `path`. */
+export function configFor(path: string, overrides: Overrides = {}): Config {
+  const grouped = <K extends keyof Config>(key: K, value: Config[K]): Config[K] =>
+    typeof value === 'object' ? ({ ...value, ...(overrides[key] as object) }) : value
+  return {
+    server: grouped('server', {
+      host: '127.0.0.1',
+      port: 0,
+      basePath: '',
+      workers: 1,
+      allowUnauthenticated: false,
+      drainTimeoutMs: 5000,
+    }),
+    logLevel: 'silent',
+    outputs: grouped('outputs', { path, isDefault: false }),
+    layouts: grouped('layouts', {
+      experiments: ['{owner}/{project}/experiments/{id}', '{owner}/{project}/groups/*/{id}'],
+      jobs: ['{owner}/{project}/jobs/{id}'],
+      builds: ['{owner}/{project}/builds/{id}'],
+      groups: ['{owner}/{project}/groups/{id}'],
+      runs: ['{uuid}'],
+    }),
+    store: grouped('store', { maxOperations: 48, deadlineMs: 30_000 }),
+    archives: grouped('archives', { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 64 }),
+    digests: grouped('digests', { maxBytes: 64 * 1024 ** 2 }),
+  }
+}
+
+/** Serves the folder `path` (or `store`) on a free port of the loopback interface. */
+export async function startService(
+  path: string,
+  overrides: Overrides = {},
+  store?: ArtifactStore,
+): Promise<Service> {
+  const config = configFor(path, overrides)
+  const app = await createApp({
+    config,
+    logger: pino({ level: 'silent' }),
+    description,
+    ...(store && { store }),
+  })
+  const server = createServer(app.handler)
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}${config.server.basePath}`,
+    port,
+    app,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+      await app.close()
+    },
+  }
+}
