@@ -48,7 +48,7 @@ export interface ServiceProcess {
 export interface ProcessOptions {
   /** Settings by environment variable, on top of a free port and a silent log. */
   readonly env?: Readonly<Record<string, string>>
-  /** Soft limit on open descriptors. */
+  /** Limit on open descriptors: the hard one too, since Node raises the soft one to it. */
   readonly maxDescriptors?: number
 }
 
@@ -56,7 +56,7 @@ export interface ProcessOptions {
 export async function startProcess(path: string, options: ProcessOptions = {}): Promise<ServiceProcess> {
   const command = [process.execPath, MAIN]
   if (options.maxDescriptors !== undefined)
-    command.unshift('sh', '-c', `ulimit -S -n ${options.maxDescriptors} && exec "$@"`, 'sh')
+    command.unshift('sh', '-c', `ulimit -n ${options.maxDescriptors} && exec "$@"`, 'sh')
   const child = spawn(command[0]!, command.slice(1), {
     env: { ...inherited(), OUTPUTS_PATH: path, PORT: '0', LOG_LEVEL: 'warn', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -61,7 +61,7 @@ describe('the effective configuration', () => {
         runs: ['{uuid}'],
       },
       store: { maxOperations: 48, deadlineMs: 30_000 },
-      archives: { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 16 },
+      archives: { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 64 },
       digests: { maxBytes: 64 * 1024 ** 2 },
     })
   })

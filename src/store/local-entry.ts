@@ -1,0 +1,113 @@
+// What the attributes of a file say about it as an entry: its validator, when that can be trusted, and who may read it.
+import fs from 'node:fs'
+import type { Reader } from './local-root.ts'
+import type { ArtifactPath } from './path.ts'
+import type { Entry } from './store.ts'
+
+/** The kernel stamps changes with a clock that moves on every 1 to 10 ms, so two changes within one tick look like one. */
+const CLOCK_TICK_MS = 20
+/** File systems without fractions (ext3, HFS+, some FUSE) show a whole number of seconds; elsewhere that is one time in a million. */
+const WHOLE_SECOND_MS = 1000 + CLOCK_TICK_MS
+/** A file that is still being written after so many waits gets a validator of its own for each look. */
+const MAX_WAITS = 2
+
+let unsettledLooks = 0
+
+/**
+ * How many milliseconds from now a change could still leave the attributes of this file as they are; 0 when any change will show.
+ *
+ * It holds for the change time, which no program can set, and as far as the clock of the file system agrees with ours.
+ */
+function unsettledMs(stats: fs.Stats, nowMs: number): number {
+  const granularityMs = Number.isInteger(stats.ctimeMs / 1000) ? WHOLE_SECOND_MS : CLOCK_TICK_MS
+  const ageMs = nowMs - stats.ctimeMs
+  return ageMs >= granularityMs || ageMs <= -granularityMs ? 0 : granularityMs - ageMs
+}
+
+/**
+ * Looks again at the files that changed a moment ago, until any further change would show in their attributes.
+ *
+ * `stats` is changed in place; `again(i)` gets the attributes of its i-th element anew. One wait serves all of them. Returns the indices of
+ * those that did not come to rest.
+ */
+export async function settle<T extends fs.Stats | undefined>(
+  stats: T[],
+  again: (index: number) => Promise<T> | T,
+): Promise<ReadonlySet<number>> {
+  for (let waits = 0; ; waits++) {
+    const nowMs = Date.now()
+    const unsettled = new Set<number>()
+    let waitMs = 0
+    for (const [index, each] of stats.entries()) {
+      const eachMs = each?.isFile() === true ? unsettledMs(each, nowMs) : 0
+      if (eachMs === 0) continue
+      unsettled.add(index)
+      waitMs = Math.max(waitMs, eachMs)
+    }
+    if (unsettled.size === 0 || waits === MAX_WAITS) return unsettled
+    await new Promise(resolve => setTimeout(resolve, Math.ceil(waitMs)))
+    await Promise.all([...unsettled].map(async index => (stats[index] = await again(index))))
+  }
+}
+
+/**
+ * A strong validator, given attributes that have come to rest: any later change of the content sets a change time that is at least a tick later.
+ *
+ * Numbers suffice: a double keeps a quarter of a microsecond of a time in milliseconds, and ticks are a thousand times longer.
+ */
+export function etagOf(stats: fs.Stats): string {
+  return `${stats.ino.toString(36)}-${stats.size.toString(36)}-${timeTag(stats.mtimeMs)}-${timeTag(stats.ctimeMs)}`
+}
+
+/** All bits of a time, in two parts that are small integers: those are written out five times as fast as one large number. */
+function timeTag(timeMs: number): string {
+  const units = Math.round(timeMs * 4096)
+  const high = Math.floor(units / 2 ** 24)
+  return `${high.toString(36)}.${(units - high * 2 ** 24).toString(36)}`
+}
+
+/** The entry of a regular file or folder. An unsettled file's validator is not given out twice. */
+export function entryOf(path: ArtifactPath, stats: fs.Stats, settled: boolean, readable: boolean): Entry {
+  const isFile = stats.isFile()
+  const unique = settled
+    ? ''
+    : `-${process.pid.toString(36)}.${Date.now().toString(36)}.${(++unsettledLooks).toString(36)}`
+  return {
+    path,
+    type: isFile ? 'file' : 'directory',
+    size: isFile ? stats.size : 0,
+    lastModifiedMs: stats.mtimeMs,
+    etag: isFile ? etagOf(stats) + unique : '',
+    mode: stats.mode & 0o7777,
+    ...(readable ? {} : { unreadable: 'permission' as const }),
+  }
+}
+
+/** The entry of a file whose name no ArtifactPath can hold, so that it can be seen but not asked for. */
+export function unnameableEntry(path: ArtifactPath): Entry {
+  return {
+    path,
+    type: 'file',
+    size: 0,
+    lastModifiedMs: undefined,
+    etag: '',
+    mode: undefined,
+    unreadable: 'name',
+  }
+}
+
+/** Whether the mode lets `reader` read the file, or list the folder; false also where only an access list could tell. */
+export function modeAllows(stats: fs.Stats, reader: Reader): boolean {
+  if (reader.uid === 0) return true
+  const wanted = stats.isDirectory() ? 0o5 : 0o4
+  const shift = stats.uid === reader.uid ? 6 : reader.gids.has(stats.gid) ? 3 : 0
+  return ((stats.mode >> shift) & wanted) === wanted
+}
+
+/** Asks the kernel, which knows access lists and capabilities, whether the file can be read or the folder listed. */
+export function isReadable(target: string, stats: fs.Stats): Promise<boolean> {
+  const wanted = fs.constants.R_OK | (stats.isDirectory() ? fs.constants.X_OK : 0)
+  return new Promise(resolve => {
+    fs.access(target, wanted, error => resolve(error === null))
+  })
+}

@@ -1,0 +1,161 @@
+// Finding a file inside a boundary without races: a path is opened first, and what was opened is then asked where it is.
+import fs from 'node:fs'
+import { storeError, type StoreOperation } from './failure.ts'
+import type { RootFolder } from './local-root.ts'
+import type { ArtifactPath } from './path.ts'
+
+/** Linux open(2): a descriptor that only names a file. It needs no permission on it and wakes no device, pipe or automount. */
+const O_PATH = 0o10000000
+const O_READ = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY
+
+/** The folder that a store or a scoped view of it must not leave. */
+export interface Boundary {
+  readonly root: RootFolder
+  /** The path of the disk that the real path of everything found must equal or lie below. No part of it may be a link. */
+  readonly realPath: string
+  /** The same as bytes, one character each. */
+  readonly realBytes: string
+  /** Whether `/proc/self/fd` tells where an open descriptor is. */
+  readonly hasProc: boolean
+}
+
+/** Something found inside the boundary. The finder must release it. */
+export interface Located {
+  readonly stats: fs.Stats
+  /** A path that leads to exactly this file, or in it for a folder, until it is released. */
+  readonly at: string
+  /** Whether calls on it return without waiting for a network. */
+  readonly isLocal: boolean
+  /** Its attributes now. */
+  again(): Promise<fs.Stats> | fs.Stats
+  release(): void
+}
+
+export function boundaryOf(root: RootFolder, scope: ArtifactPath, hasProc: boolean): Boundary {
+  const realPath = scope === '' ? root.realPath : `${root.realPath}/${scope}`
+  return { root, realPath, realBytes: Buffer.from(realPath).toString('latin1'), hasProc }
+}
+
+/**
+ * The file that the disk path `target` leads to, links followed, whatever kind of file it is.
+ *
+ * Fails with the error of the system call, or with NotFound when the file lies outside of the boundary.
+ */
+export function locate(
+  boundary: Boundary,
+  target: string,
+  operation: StoreOperation,
+  path: ArtifactPath,
+): Promise<Located> {
+  return boundary.hasProc
+    ? locateByDescriptor(boundary, target, operation, path)
+    : locateByRealPath(boundary, target, operation, path)
+}
+
+async function locateByDescriptor(
+  boundary: Boundary,
+  target: string,
+  operation: StoreOperation,
+  path: ArtifactPath,
+): Promise<Located> {
+  const fd = await openAt(target, O_PATH)
+  try {
+    // The kernel's own name of what is open: no disk or network is asked. Bytes, since a name may be invalid UTF-8.
+    const real = fs.readlinkSync(`/proc/self/fd/${fd}`, 'latin1')
+    if (!isWithin(boundary.realBytes, real)) throw storeError('NotFound', operation, path)
+    const stats = await fstat(fd, boundary.root.isLocal)
+    const isLocal = isLocalFile(boundary.root, stats)
+    return {
+      stats,
+      at: `/proc/self/fd/${fd}`,
+      isLocal,
+      again: () => fstat(fd, isLocal),
+      release: () => closeDescriptor(fd, isLocal),
+    }
+  } catch (error) {
+    closeDescriptor(fd, boundary.root.isLocal)
+    throw error
+  }
+}
+
+/**
+ * Where descriptors do not tell where they are (macOS), the real path is asked before and after. Two renames at the right
+ * moments could still deceive this; production runs on Linux.
+ */
+async function locateByRealPath(
+  boundary: Boundary,
+  target: string,
+  operation: StoreOperation,
+  path: ArtifactPath,
+): Promise<Located> {
+  const real = await realPathOf(target)
+  if (!isWithin(boundary.realPath, real)) throw storeError('NotFound', operation, path)
+  const stats = await lstat(real)
+  if ((await realPathOf(real)) !== real) throw storeError('NotFound', operation, path)
+  const isLocal = isLocalFile(boundary.root, stats)
+  return { stats, at: real, isLocal, again: () => lstat(real), release: () => undefined }
+}
+
+function isWithin(folder: string, real: string): boolean {
+  return real === folder || (real.startsWith(folder) && real.charAt(folder.length) === '/')
+}
+
+/** Opens what was located for reading; never waits for a writer. The caller closes it with `closeDescriptor`. */
+export async function openLocated(
+  located: Located,
+  boundary: Boundary,
+): Promise<{ fd: number; stats: fs.Stats }> {
+  const fd = await openForReading(located, boundary)
+  try {
+    const stats = await fstat(fd, located.isLocal)
+    if (stats.ino !== located.stats.ino || stats.dev !== located.stats.dev || !stats.isFile())
+      throw Object.assign(new Error('The file was replaced while it was opened.'), { code: 'ENOENT' })
+    return { fd, stats }
+  } catch (error) {
+    closeDescriptor(fd, located.isLocal)
+    throw error
+  }
+}
+
+function openForReading(located: Located, boundary: Boundary): Promise<number> | number {
+  if (!boundary.hasProc) return openAt(located.at, O_READ | fs.constants.O_NOFOLLOW)
+  // No path is looked up and no disk is read: the descriptor leads to the inode, which is in memory.
+  return located.isLocal ? fs.openSync(located.at, O_READ) : openAt(located.at, O_READ)
+}
+
+/** Attributes of an open file, at once where that needs no network. */
+export function fstat(fd: number, isLocal: boolean): Promise<fs.Stats> | fs.Stats {
+  if (isLocal) return fs.fstatSync(fd)
+  return new Promise((resolve, reject) => {
+    fs.fstat(fd, (error, stats) => (error === null ? resolve(stats) : reject(error)))
+  })
+}
+
+/** close(2) on FUSE waits for the daemon, hence not on the event loop there. An error is of no use: nothing was written. */
+export function closeDescriptor(fd: number, isLocal: boolean): void {
+  if (isLocal) fs.closeSync(fd)
+  else fs.close(fd, () => undefined)
+}
+
+export function lstat(target: string): Promise<fs.Stats> {
+  return new Promise((resolve, reject) => {
+    fs.lstat(target, (error, stats) => (error === null ? resolve(stats) : reject(error)))
+  })
+}
+
+function openAt(target: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(target, flags, (error, fd) => (error === null ? resolve(fd) : reject(error)))
+  })
+}
+
+function realPathOf(target: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    fs.realpath.native(target, (error, real) => (error === null ? resolve(real) : reject(error)))
+  })
+}
+
+/** A file system mounted below a local root may be a network's. */
+function isLocalFile(root: RootFolder, stats: fs.Stats): boolean {
+  return root.isLocal && stats.dev === root.device
+}

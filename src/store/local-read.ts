@@ -1,0 +1,111 @@
+// An opened file of a local store: bytes by position, and the proof that they were still the same at the end.
+import fs from 'node:fs'
+import { checkRange, storeError, throwIfAborted } from './failure.ts'
+import { localError } from './local-errors.ts'
+import { closeDescriptor, fstat } from './local-locate.ts'
+import { etagOf } from './local-entry.ts'
+import type { Entry, OpenArtifact, ReadOptions } from './store.ts'
+
+/** Up to here one read fetches a whole range; longer ranges come in chunks of this size when the caller brings no buffers. */
+const CHUNK_BYTES = 256 * 1024
+
+export interface OpenDescriptor {
+  readonly fd: number
+  /** Attributes when it was opened, come to rest. */
+  readonly stats: fs.Stats
+  readonly isLocal: boolean
+}
+
+/** Owns the descriptor. A read that is still inside the kernel keeps it open, since its number could be another file's by then. */
+export class LocalArtifact implements OpenArtifact {
+  readonly entry: Entry
+  readonly #file: OpenDescriptor
+  readonly #pinned: boolean
+  #callsUnderWay = 0
+  #closing: Promise<void> | undefined
+  #lastCallEnded: (() => void) | undefined
+
+  constructor(entry: Entry, file: OpenDescriptor, pinned: boolean) {
+    this.entry = entry
+    this.#file = file
+    this.#pinned = pinned
+  }
+
+  async *read(
+    start: number,
+    end: number,
+    options: ReadOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { path } = this.entry
+    const { signal, buffers } = options
+    checkRange(path, start, end, this.entry.size)
+    this.#checkOngoing(signal)
+    for (let position = start; position < end;) {
+      const wanted = end - position
+      const buffer = buffers?.take() ?? Buffer.allocUnsafe(Math.min(wanted, CHUNK_BYTES))
+      const length = await this.#readAt(buffer, Math.min(buffer.length, wanted), position)
+      this.#checkOngoing(signal)
+      if (length === 0) throw storeError('Changed', 'read', path)
+      position += length
+      // Before the last bytes are handed out: a client that has them all takes the download for whole.
+      if (position === end) await this.#checkUnchanged()
+      yield length === buffer.length ? buffer : buffer.subarray(0, length)
+    }
+  }
+
+  /** Waits for calls inside the kernel only; a read that comes back for more afterwards fails with Aborted. */
+  close(): Promise<void> {
+    this.#closing ??= this.#release()
+    return this.#closing
+  }
+
+  async #release(): Promise<void> {
+    if (this.#callsUnderWay > 0) await new Promise<void>(resolve => (this.#lastCallEnded = resolve))
+    closeDescriptor(this.#file.fd, this.#file.isLocal)
+  }
+
+  #checkOngoing(signal: AbortSignal | undefined): void {
+    throwIfAborted(signal, 'read', this.entry.path)
+    if (this.#closing !== undefined) throw storeError('Aborted', 'read', this.entry.path)
+  }
+
+  #readAt(buffer: Buffer, length: number, position: number): Promise<number> {
+    this.#callsUnderWay += 1
+    return new Promise((resolve, reject) => {
+      fs.read(this.#file.fd, buffer, 0, length, position, (error, bytesRead) => {
+        this.#callEnded()
+        if (error === null) resolve(bytesRead)
+        else reject(localError(error, 'read', this.entry.path))
+      })
+    })
+  }
+
+  /**
+   * A writer updates the times before the bytes, so bytes of another content show in the attributes that are asked for after them.
+   * Only a mapping that stays dirty across both looks escapes.
+   */
+  async #checkUnchanged(): Promise<void> {
+    const before = this.#file.stats
+    const now = await this.#statNow()
+    const same = this.#pinned
+      ? etagOf(now) === etagOf(before)
+      : now.size > before.size || (now.size === before.size && now.mtimeMs === before.mtimeMs)
+    if (!same) throw storeError('Changed', 'read', this.entry.path)
+  }
+
+  async #statNow(): Promise<fs.Stats> {
+    this.#callsUnderWay += 1
+    try {
+      return await fstat(this.#file.fd, this.#file.isLocal)
+    } catch (error) {
+      throw localError(error, 'read', this.entry.path)
+    } finally {
+      this.#callEnded()
+    }
+  }
+
+  #callEnded(): void {
+    this.#callsUnderWay -= 1
+    if (this.#callsUnderWay === 0) this.#lastCallEnded?.()
+  }
+}

@@ -1,0 +1,101 @@
+// A folder of a store as a store of its own, by putting the folder in front of every path.
+import { isAppError } from '../errors.ts'
+import { renamed, storeError, type StoreOperation } from './failure.ts'
+import { ROOT, joinPath, parsePath, relativeTo, type ArtifactPath } from './path.ts'
+import type {
+  ArtifactStore,
+  Capabilities,
+  Entry,
+  ListOptions,
+  OpenArtifact,
+  OpenOptions,
+  ReadOptions,
+} from './store.ts'
+
+/**
+ * `store` confined to `folder`, which need not exist.
+ *
+ * Paths alone cannot confine a store that has links, so such a store is asked to do it itself.
+ */
+export function prefixed(store: ArtifactStore, folder: ArtifactPath): ArtifactStore {
+  return store.capabilities.links ? store.scoped(folder) : new PrefixedStore(store, folder)
+}
+
+class PrefixedStore implements ArtifactStore {
+  readonly capabilities: Capabilities
+  readonly #inner: ArtifactStore
+  readonly #folder: ArtifactPath
+
+  constructor(inner: ArtifactStore, folder: ArtifactPath) {
+    this.capabilities = inner.capabilities
+    this.#inner = inner
+    this.#folder = folder
+  }
+
+  async stat(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Entry> {
+    const entry = await this.#inner.stat(joinPath(this.#folder, path), options).catch(this.#rethrow)
+    this.#refuseFileAsRoot(path, entry, 'stat')
+    return this.#outward(entry)
+  }
+
+  async *list(path: ArtifactPath, options?: ListOptions): AsyncGenerator<readonly Entry[], void, undefined> {
+    try {
+      for await (const batch of this.#inner.list(joinPath(this.#folder, path), options))
+        yield batch.map(entry => this.#outward(entry))
+    } catch (error) {
+      this.#rethrow(error)
+    }
+  }
+
+  async open(path: ArtifactPath, options: OpenOptions = {}): Promise<OpenArtifact> {
+    const inward =
+      options.pin === undefined
+        ? options
+        : { ...options, pin: { ...options.pin, path: joinPath(this.#folder, path) } }
+    const artifact = await this.#inner.open(joinPath(this.#folder, path), inward).catch(this.#rethrow)
+    if (path === ROOT) {
+      await artifact.close()
+      this.#refuseFileAsRoot(path, artifact.entry, 'open')
+    }
+    return {
+      entry: this.#outward(artifact.entry),
+      read: (start, end, readOptions) => this.#read(artifact, start, end, readOptions),
+      close: () => artifact.close(),
+    }
+  }
+
+  scoped(folder: ArtifactPath): ArtifactStore {
+    return new PrefixedStore(this.#inner, joinPath(this.#folder, folder))
+  }
+
+  /** The inner store lives on: others may be using it. */
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async *#read(
+    artifact: OpenArtifact,
+    start: number,
+    end: number,
+    options: ReadOptions | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* artifact.read(start, end, options)
+    } catch (error) {
+      this.#rethrow(error)
+    }
+  }
+
+  #outward(entry: Entry): Entry {
+    return { ...entry, path: relativeTo(this.#folder, entry.path) }
+  }
+
+  #refuseFileAsRoot(path: ArtifactPath, entry: Entry, operation: StoreOperation): void {
+    if (path === ROOT && entry.type === 'file') throw storeError('NotFound', operation, path)
+  }
+
+  readonly #rethrow = (error: unknown): never => {
+    if (!isAppError(error) || error.path === undefined) throw error
+    throw renamed(error, relativeTo(this.#folder, parsePath(error.path)))
+  }
+}

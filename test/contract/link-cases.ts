@@ -1,0 +1,145 @@
+// Cases of symbolic links: followed within the store or scope, nothing at all when they lead out of it or nowhere.
+import { describe, expect, it } from 'vitest'
+import { listKey, type ArtifactStore } from '../../src/store/store.ts'
+import { eachCase } from './each-case.ts'
+import { at, bytes, listAll, readAll, withOpen, type MakeHarness } from './harness.ts'
+
+async function keysOf(store: ArtifactStore, folder: string, recursive = true): Promise<string[]> {
+  return (await listAll(store, folder, { recursive })).map(entry => listKey(at(folder), entry))
+}
+
+export function linkCases(make: MakeHarness): void {
+  describe('links', () => {
+    const harness = eachCase(make)
+    const link = (path: string, target: string): void => harness().link!(path, target)
+
+    it('count as what they point to: a file as a file, a folder as a folder', async () => {
+      harness().write('real/file', bytes('content'))
+      link('to-file', 'real/file')
+      link('to-folder', 'real')
+      const { store } = harness()
+      expect(await keysOf(store, '')).toEqual([
+        'real/',
+        'real/file',
+        'to-file',
+        'to-folder/',
+        'to-folder/file',
+      ])
+      expect(await store.stat(at('to-file'))).toMatchObject({ path: 'to-file', type: 'file', size: 7 })
+      expect(await store.stat(at('to-folder'))).toMatchObject({ path: 'to-folder', type: 'directory' })
+      expect(await store.stat(at('to-folder/file'))).toMatchObject({ path: 'to-folder/file' })
+      for (const path of ['to-file', 'to-folder/file'])
+        expect((await withOpen(store, path, artifact => readAll(artifact))).toString()).toBe('content')
+      await expect(store.open(at('to-folder'))).rejects.toMatchObject({ kind: 'IsDirectory' })
+      await expect(listAll(store, 'to-file')).rejects.toMatchObject({ kind: 'NotDirectory' })
+    })
+
+    it('sort by what they point to, whatever the page size', async () => {
+      harness().write('d/x', bytes('x'))
+      link('a', 'd')
+      harness().write('a.txt', bytes('a'))
+      harness().write('a0', bytes('a'))
+      const { store } = harness()
+      expect(await keysOf(store, '', false)).toEqual(['a.txt', 'a/', 'a0', 'd/'])
+      const paged: string[] = []
+      for (let after = ''; ;) {
+        const [entry] = await listAll(store, '', { limit: 1, after })
+        if (entry === undefined) break
+        paged.push((after = listKey(at(''), entry)))
+      }
+      expect(paged).toEqual(['a.txt', 'a/', 'a0', 'd/'])
+    })
+
+    it.each([
+      ['out of the store, by an absolute path', '/etc/passwd'],
+      ['out of the store, by a relative path', '../'.repeat(40) + 'etc/passwd'],
+      ['to a folder out of the store', '/etc'],
+      ['nowhere', 'missing'],
+      ['to themselves', 'link'],
+      ['below a file', 'file/below'],
+    ])('are not found and not listed when they lead %s', async (_, target) => {
+      harness().write('file', bytes('f'))
+      link('link', target)
+      const { store } = harness()
+      await expect(store.stat(at('link'))).rejects.toMatchObject({ kind: 'NotFound', path: 'link' })
+      await expect(store.open(at('link'))).rejects.toMatchObject({ kind: 'NotFound' })
+      await expect(listAll(store, 'link')).rejects.toMatchObject({ kind: 'NotFound' })
+      await expect(store.stat(at('link/passwd'))).rejects.toMatchObject({ kind: 'NotFound' })
+      expect(await keysOf(store, '')).toEqual(['file'])
+    })
+
+    it('that leave a scope are not followed, though they stay in the store', async () => {
+      harness().write('run1/own', bytes('1'))
+      harness().write('run10/secret', bytes('10'))
+      link('run1/file', '../run10/secret')
+      link('run1/folder', '../run10')
+      link('run1/back', '../run1/own')
+      const scoped = harness().store.scoped(at('run1'))
+      expect(await keysOf(scoped, '')).toEqual(['back', 'own'])
+      for (const path of ['file', 'folder', 'folder/secret'])
+        await expect(scoped.stat(at(path))).rejects.toMatchObject({ kind: 'NotFound', path })
+      await expect(scoped.open(at('file'))).rejects.toMatchObject({ kind: 'NotFound' })
+      expect(await harness().store.stat(at('run1/file'))).toMatchObject({ size: 2 })
+    })
+
+    it('are no scopes', async () => {
+      harness().write('real/file', bytes('f'))
+      link('alias', 'real')
+      const scoped = harness().store.scoped(at('alias'))
+      await expect(scoped.stat(at('file'))).rejects.toMatchObject({ kind: 'NotFound' })
+      await expect(listAll(scoped, '')).rejects.toMatchObject({ kind: 'NotFound' })
+    })
+
+    it('to a folder above them are left out of recursive lists, which end', async () => {
+      harness().write('a/b/file', bytes('f'))
+      link('a/b/self', '.')
+      link('a/b/up', '..')
+      link('a/b/root', '../..')
+      const { store } = harness()
+      expect(await keysOf(store, '')).toEqual(['a/', 'a/b/', 'a/b/file'])
+      expect(await keysOf(store, 'a/b')).toEqual(['file'])
+      expect(await keysOf(store, 'a/b', false)).toEqual(['file', 'root/', 'self/', 'up/'])
+      expect(await store.stat(at('a/b/up/b/file'))).toMatchObject({ type: 'file' })
+    })
+
+    it('between two folders do not make a recursive list endless', async () => {
+      harness().write('one/1', bytes('1'))
+      harness().write('two/2', bytes('2'))
+      link('one/to-two', '../two')
+      link('two/to-one', '../one')
+      expect(await keysOf(harness().store, '')).toEqual([
+        'one/',
+        'one/1',
+        'one/to-two/',
+        'one/to-two/2',
+        'two/',
+        'two/2',
+        'two/to-one/',
+        'two/to-one/1',
+      ])
+    })
+
+    it('never show what is outside while they are swapped under running requests', async () => {
+      harness().write('inside/file', bytes('inside'))
+      harness().write('other/file', bytes('inside'))
+      link('swapped', 'inside')
+      const { store } = harness()
+      let outward = false
+      const swap = (): void => {
+        harness().remove('swapped')
+        outward = !outward
+        link('swapped', outward ? '/etc' : 'other')
+      }
+      for (let i = 0; i < 300; i++) {
+        const listed = listAll(store, 'swapped')
+        const file = withOpen(store, 'swapped/file', artifact => readAll(artifact))
+        const outside = withOpen(store, 'swapped/passwd', artifact => readAll(artifact))
+        swap()
+        const [entries, content, secret] = await Promise.allSettled([listed, file, outside])
+        if (entries.status === 'fulfilled') expect(entries.value.length).toBeLessThanOrEqual(1)
+        if (content.status === 'fulfilled') expect(content.value.toString()).toBe('inside')
+        expect(secret).toMatchObject({ status: 'rejected', reason: { kind: 'NotFound' } })
+      }
+    })
+  })
+}

@@ -1,0 +1,40 @@
+// The reference store, bare, behind `prefixed`, and behind `guarded`.
+import { guarded } from '../../src/store/guarded.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
+import { prefixed } from '../../src/store/prefixed.ts'
+import { joinPath, ROOT } from '../../src/store/path.ts'
+import type { ArtifactStore } from '../../src/store/store.ts'
+import { at, bytes, type Harness } from './harness.ts'
+import { describeStore } from './store-suite.ts'
+
+const CAPABILITIES = { emptyDirectories: true, modes: false, links: false }
+
+function harnessOf(view: (store: MemoryStore) => ArtifactStore, folder = ROOT): Harness {
+  const memory = new MemoryStore()
+  memory.makeDirectory(folder)
+  const inFolder = (path: string) => joinPath(folder, at(path))
+  return {
+    store: view(memory),
+    write: (path, content, options) => memory.write(inFolder(path), content, options),
+    append: (path, content) => memory.append(inFolder(path), content),
+    makeDirectory: path => memory.makeDirectory(inFolder(path)),
+    remove: path => memory.remove(inFolder(path)),
+    close: () => memory.close(),
+  }
+}
+
+const RUN = at('owner/project/run1')
+
+describeStore('memory store', CAPABILITIES, () => Promise.resolve(harnessOf(memory => memory)))
+
+describeStore('memory store behind prefixed', CAPABILITIES, () => {
+  const harness = harnessOf(memory => {
+    memory.write(at('owner/project/run10/decoy'), bytes('decoy'))
+    return prefixed(memory, RUN)
+  }, RUN)
+  return Promise.resolve(harness)
+})
+
+describeStore('memory store behind guarded', CAPABILITIES, () =>
+  Promise.resolve(harnessOf(memory => guarded(memory, { maxOperations: 16, deadlineMs: 10_000 }))),
+)
