@@ -1,0 +1,75 @@
+// The tar: a rope that needs nothing of any content, so every range can be read without reading what comes before it.
+import { SMALL_BYTES, type MemberContents } from './archive-members.ts'
+import type { Manifest } from './manifest-columns.ts'
+import type { Gather } from './rope-gather.ts'
+import { bytesPart, type Piece, type Rope } from './rope.ts'
+import * as format from './tar-format.ts'
+import type { ReadOptions } from '../store/store.ts'
+
+/** Where everything is. Shared by all who download the same archive. */
+export class TarLayout {
+  readonly manifest: Manifest
+  /** Of the members, the end blocks, and the end. */
+  readonly offsets: Float64Array
+
+  constructor(manifest: Manifest) {
+    const { count } = manifest
+    const offsets = new Float64Array(count + 2)
+    for (let i = 0; i < count; i++) {
+      const size = manifest.size(i)
+      offsets[i + 1] = offsets[i]! + format.headerSize(member(manifest, i)) + size + format.paddingSize(size)
+    }
+    offsets[count + 1] = offsets[count]! + format.END.length
+    this.manifest = manifest
+    this.offsets = offsets
+  }
+
+  get memoryBytes(): number {
+    return this.manifest.memoryBytes + this.offsets.byteLength
+  }
+}
+
+function member(manifest: Manifest, index: number): format.TarMember {
+  return {
+    name: manifest.name(index),
+    isFolder: manifest.isFolder(index),
+    size: manifest.size(index),
+    modifiedSeconds: manifest.modifiedSeconds(index),
+    mode: manifest.mode(index),
+  }
+}
+
+export class TarRope implements Rope {
+  readonly offsets: Float64Array
+  readonly #manifest: Manifest
+  readonly #contents: MemberContents
+
+  constructor(layout: TarLayout, contents: MemberContents) {
+    this.offsets = layout.offsets
+    this.#manifest = layout.manifest
+    this.#contents = contents
+  }
+
+  piece(index: number): Piece {
+    if (index === this.#manifest.count)
+      return { size: format.END.length, load: () => Promise.resolve({ chunks: [format.END] }) }
+    const pieceSize = this.offsets[index + 1]! - this.offsets[index]!
+    const header = (): Buffer => format.header(member(this.#manifest, index))
+    const size = this.#manifest.size(index)
+    const padding = format.END.subarray(0, format.paddingSize(size))
+    if (size <= SMALL_BYTES)
+      return {
+        size: pieceSize,
+        load: async signal => {
+          const loaded = await this.#contents.load(index, signal)
+          return { ...loaded, chunks: [header(), ...loaded.chunks, padding] }
+        },
+      }
+    const content = {
+      size,
+      read: (start: number, end: number, out: Gather, options: ReadOptions) =>
+        out.pass(this.#contents.stream(index, start, end, options)),
+    }
+    return { size: pieceSize, parts: [bytesPart(header()), content, bytesPart(padding)] }
+  }
+}
