@@ -1,5 +1,5 @@
 // Glob patterns for lists and archives. Patterns come from clients, so they are never turned into regular expressions: `*a*a*a*a*b` makes
-// those of picomatch and minimatch backtrack polynomially in the length of a name, which would block the event loop for everybody.
+// those of picomatch, and of Node's own path.matchesGlob, backtrack until the event loop stands still for everybody (docs/decisions/0007).
 import { AppError } from '../errors.ts'
 
 /** Most UTF-16 units of a pattern, before braces are expanded. */

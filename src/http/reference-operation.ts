@@ -145,7 +145,7 @@ function exampleText(type: string, value: unknown): string {
   if (type === 'application/x-www-form-urlencoded') {
     const fields = Object.entries(value as Record<string, string | string[]>)
     return new URLSearchParams(
-      fields.flatMap(([name, one]) => [one].flat().map(each => [name, each])),
+      fields.flatMap(([name, one]) => [one].flat().map((each): [string, string] => [name, each])),
     ).toString()
   }
   return JSON.stringify(value, null, type === 'application/x-ndjson' ? undefined : 2)
