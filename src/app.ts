@@ -2,6 +2,7 @@
 import express from 'express'
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
@@ -9,7 +10,7 @@ import { Digests } from './content/digest.ts'
 import { AppError } from './errors.ts'
 import { parseDescription } from './http/description.ts'
 import { requestIdOf } from './http/exchange.ts'
-import { problemOf, sendProblem, toAppError } from './http/problem.ts'
+import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
 import { answerHealth, document, readiness } from './http/routes/operations.ts'
@@ -35,6 +36,8 @@ export interface AppDependencies {
 
 export interface App {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void
+  /** For the server's `clientError`: what is no request, or did not come in time. */
+  readonly clientError: (error: Error, socket: Duplex) => void
   /** Makes /readyz refuse, so that balancers look elsewhere; requests are still answered. */
   drain(): void
   /** After the last request: ends what the stores hold. */
@@ -58,7 +61,8 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
 
   const base = config.server.basePath
   const validate = createRequestValidator(description, { maxBodyBytes: MAX_BODY_BYTES })
-  // First, and with nothing in front of it: most requests are for artifacts, and most of those have no query to check.
+  app.use(checkMessage)
+  // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   app.use(base === '' ? '/' : base, artifacts(dependencies, connections, validate))
   app.use(
     base === '' ? '/' : base,
@@ -80,7 +84,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use(failures(logger))
 
   return {
-    handler: entry(app),
+    ...entry(app),
     drain: () => {
       draining = true
     },
@@ -109,8 +113,12 @@ function operations(
   for (const [path, handler] of routes) router.route(path).get(validate, handler).all(onlyReading)
   router
     .route('/')
-    .get((_request, response) => {
-      response.writeHead(302, { Location: './outputs/', 'Content-Length': 0 }).end()
+    .get(({ originalUrl }, response) => {
+      const [path = ''] = originalUrl.split('?', 1)
+      // A base path without its slash is resolved against the folder above it.
+      const last = path.slice(path.lastIndexOf('/') + 1)
+      const location = last === '' ? './outputs/' : `./${last}/outputs/`
+      response.writeHead(302, { Location: location, 'Content-Length': 0 }).end()
     })
     .all(onlyReading)
   return router
@@ -152,15 +160,49 @@ const onlyReading: RequestHandler = (request, response, next) => {
   next(new AppError('Unsupported', `${request.method} is not possible here; the Allow header says what is.`))
 }
 
-/** A request line may hold a whole URL (RFC 9112 3.2.2); the service only looks at its path. */
-function entry(app: Express): App['handler'] {
-  return (request, response) => {
-    const { url } = request
-    if (url !== undefined && !url.startsWith('/'))
-      request.url = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '') || '/'
-    requestIdOf(request, response)
-    app(request, response)
+/**
+ * Lets requests in: one at a time for each connection, and with a path for a target.
+ *
+ * Node gives out all requests that a client has pipelined at once; each would open its file and fill a buffer before the answer in front of it
+ * is read. A request line may hold a whole URL (RFC 9112 3.2.2), of which only the path counts.
+ */
+function entry(app: Express): Pick<App, 'handler' | 'clientError'> {
+  const last = new WeakMap<Duplex, ServerResponse>()
+  return {
+    handler: (request, response) => {
+      last.set(request.socket, response)
+      requestIdOf(request, response)
+      const { url = '/' } = request
+      if (!url.startsWith('/')) request.url = url.replace(/^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?\/?/i, '/')
+      if (response.socket === null) response.once('socket', () => app(request, response))
+      else app(request, response)
+    },
+    clientError: (error, socket) => refuseUnparsed(error, socket, last.get(socket)),
   }
+}
+
+/**
+ * What Node's parser lets through although a server must refuse it: several Host lines (RFC 9112 3.2), and a transfer coding besides chunked,
+ * whose body has no knowable end (6.1, 6.3); and expectations that cannot be met (RFC 9110 10.1.1).
+ */
+const checkMessage: RequestHandler = (request, response, next) => {
+  const { rawHeaders, headers } = request
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++
+  const coding = headers['transfer-encoding']
+  const fault =
+    hosts > 1
+      ? 'The request has several Host lines.'
+      : coding !== undefined && coding.toLowerCase() !== 'chunked'
+        ? 'The body has a transfer coding other than chunked.'
+        : undefined
+  if (fault === undefined) {
+    next()
+    return
+  }
+  response.setHeader('Connection', 'close')
+  next(new AppError('InvalidArgument', fault))
 }
 
 /** The last middleware: every failure becomes a problem, or, once bytes were sent, a broken connection. */
@@ -169,6 +211,8 @@ function failures(logger: Logger): ErrorRequestHandler {
     const error = toAppError(thrown)
     const id = requestIdOf(request, response)
     logFailure(logger, error, request, id)
+    // Whatever else comes of a body that nobody wants must not be read.
+    if (!response.headersSent && !request.complete) response.setHeader('Connection', 'close')
     if (response.headersSent || response.destroyed) response.destroy()
     else sendProblem(response, error, id, request.method)
   }

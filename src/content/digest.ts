@@ -8,6 +8,7 @@ const KEPT = 10_000
 export class Digests {
   readonly #maxBytes: number
   readonly #known = new LRUCache<string, Buffer>({ max: KEPT })
+  readonly #underWay = new Map<string, Promise<Buffer>>()
 
   /** Files of more than `maxBytes` are not read for their digest. */
   constructor(maxBytes: number) {
@@ -17,7 +18,8 @@ export class Digests {
   /**
    * The digest of the whole representation; undefined when it is neither known nor cheap.
    *
-   * `scope` and `path` name it among all representations. Fails as `Representation.read` does.
+   * `scope` and `path` name it among all representations. Fails as `Representation.read` does. Requests that come meanwhile wait for the one that computes; when
+   * that one breaks off, the next begins anew.
    */
   async sha256(
     scope: string,
@@ -30,10 +32,26 @@ export class Digests {
     const key = `${scope}\0${path}\0${etag}`
     const known = this.#known.get(key)
     if (known !== undefined || size > this.#maxBytes) return known
-    const hash = createHash('sha256')
-    for await (const chunk of representation.read(0, size, { signal })) hash.update(chunk)
-    const digest = hash.digest()
-    this.#known.set(key, digest)
-    return digest
+    const underWay = this.#underWay.get(key)
+    if (underWay !== undefined) {
+      await underWay.catch(() => undefined)
+      signal.throwIfAborted()
+      return this.sha256(scope, path, representation, signal)
+    }
+    const computing = compute(representation, size, signal)
+    this.#underWay.set(key, computing)
+    try {
+      const digest = await computing
+      this.#known.set(key, digest)
+      return digest
+    } finally {
+      this.#underWay.delete(key)
+    }
   }
+}
+
+async function compute(representation: Representation, size: number, signal: AbortSignal): Promise<Buffer> {
+  const hash = createHash('sha256')
+  for await (const chunk of representation.read(0, size, { signal })) hash.update(chunk)
+  return hash.digest()
 }

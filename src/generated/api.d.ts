@@ -408,16 +408,7 @@ export interface components {
             path: string;
             /** @description In the order asked for, each once. */
             entries: components["schemas"]["Entry"][];
-            /** @description The page after this one; absent on the last. */
-            next?: {
-                /** @description Value for `cursor`. */
-                cursor: string;
-                /**
-                 * Format: uri-reference
-                 * @description URL of that page, relative to the URL of this one.
-                 */
-                href: string;
-            };
+            next?: components["schemas"]["NextPage"];
             totals?: components["schemas"]["Totals"];
             /** @description URLs relative to the URL of this listing. */
             links: {
@@ -498,7 +489,19 @@ export interface components {
          */
         ListingLine: components["schemas"]["Entry"] | components["schemas"]["SummaryLine"] | components["schemas"]["ErrorLine"];
         SummaryLine: {
+            /** @description Of the lines above. `complete` is true when they are everything that the query matches, and false for a page (`limit`, `cursor`, or an order that is paged). */
             summary: components["schemas"]["Totals"];
+            next?: components["schemas"]["NextPage"];
+        };
+        /** @description The page after this one; absent on the last. */
+        NextPage: {
+            /** @description Value for `cursor`. */
+            cursor: string;
+            /**
+             * Format: uri-reference
+             * @description URL of that page, relative to the URL of this one.
+             */
+            href: string;
         };
         ErrorLine: {
             error: components["schemas"]["Problem"];

@@ -20,7 +20,8 @@ let large = 0
 export class TransferBuffers implements Buffers {
   readonly #size: number
   readonly #buffers: Buffer[] = []
-  #turn = 0
+  #turn: 0 | 1 = 0
+  #given = false
 
   constructor() {
     this.#size = large < LARGE_TRANSFERS ? LARGE : SMALL
@@ -28,8 +29,9 @@ export class TransferBuffers implements Buffers {
   }
 
   take(): Buffer {
+    if (this.#given) throw new Error('The buffers of an ended transfer are taken.')
     const turn = this.#turn
-    this.#turn = 1 - turn
+    this.#turn = turn === 0 ? 1 : 0
     return (this.#buffers[turn] ??=
       (this.#size === LARGE ? free.pop() : undefined) ?? Buffer.allocUnsafeSlow(this.#size))
   }
@@ -39,8 +41,8 @@ export class TransferBuffers implements Buffers {
   }
 
   drop(): Buffer[] {
-    if (this.#size === LARGE && this.#turn >= 0) large--
-    this.#turn = -1
+    if (this.#size === LARGE && !this.#given) large--
+    this.#given = true
     return this.#buffers.splice(0)
   }
 }

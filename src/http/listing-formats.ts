@@ -24,6 +24,9 @@ const OFFERED = new Map<string, ListingFormat>([
   ['text/plain', 'text'],
 ])
 
+// eslint-disable-next-line no-control-regex -- they are what is looked for
+const NEEDS_QUOTES = /^"|[\0-\x1f\x7f]/
+
 /** Text is gathered to about this many characters before it is written. */
 const PIECE = 64 * 1024
 
@@ -58,7 +61,10 @@ export async function* renderJson(
   yield `\n],${JSON.stringify(rest).slice(1)}\n`
 }
 
-/** Names relative to the folder, folders with a slash. A name with a line break is written as a JSON string, so a line is always one name. */
+/**
+ * Names relative to the folder, folders with a slash, one on each line. A name with control characters, which could end the line or drive a terminal, is
+ * written as a JSON string, and so is one that would look like that.
+ */
 export async function* renderText(
   folder: ListedFolder,
   batches: AsyncIterable<readonly Entry[]>,
@@ -66,14 +72,22 @@ export async function* renderText(
   for await (const batch of batches)
     yield* pieces(batch, entry => {
       const name = relativePath(folder, entry) + (entry.type === 'directory' ? '/' : '')
-      return `${/[\n\r]/.test(name) ? JSON.stringify(name) : name}\n`
+      return `${NEEDS_QUOTES.test(name) ? JSON.stringify(name) : name}\n`
     })
 }
 
-/** One entry a line, then a line with a summary, or with the error that ended the listing: only a summary proves that it is whole. */
+/** How a stream of entries ends when nothing fails. */
+export interface NdjsonEnd {
+  /** Whether the stream holds everything that the query matches, not a page of it. */
+  readonly complete: boolean
+  readonly next?: { readonly cursor: string; readonly href: string } | undefined
+}
+
+/** One entry a line, then a line with a summary, or with the error that ended the listing: only a complete summary proves that it is whole. */
 export async function* renderNdjson(
   folder: ListedFolder,
   batches: AsyncIterable<readonly Entry[]>,
+  end: NdjsonEnd,
   problemFor: (error: unknown) => Problem,
 ): AsyncGenerator<string> {
   const tally = new Tally()
@@ -87,7 +101,7 @@ export async function* renderNdjson(
     yield `${JSON.stringify({ error: problemFor(error) })}\n`
     return
   }
-  yield `${JSON.stringify({ summary: tally.totals(true) })}\n`
+  yield `${JSON.stringify({ summary: tally.totals(end.complete), next: end.next })}\n`
 }
 
 function* pieces(entries: readonly Entry[], render: (entry: Entry) => string): Generator<string> {

@@ -8,11 +8,21 @@ import type { ListedFolder } from './listing-view.ts'
 export const LISTING_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-const STYLE = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem}
-h1{font-size:1.15rem;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .75rem .3rem 0;border-bottom:1px solid #8884}
-td:first-child{overflow-wrap:anywhere}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-a:focus-visible{outline:3px solid;outline-offset:2px}nav ul{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.25rem 1.25rem}
-.skip{position:absolute;left:-999px}.skip:focus{left:1rem}`
+const STYLE = `:root{color-scheme:light dark;background:Canvas;color:CanvasText}
+body{font:16px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem}
+h1{font-size:1.15rem;overflow-wrap:anywhere}
+nav ol,nav ul{list-style:none;padding:0;margin:.25rem 0;display:flex;flex-wrap:wrap}
+nav ul{gap:.25rem 1.25rem}nav ol li+li::before{content:'/';padding:0 .35rem}
+table{border-collapse:collapse;width:100%;margin-top:1rem}
+th,td{text-align:left;vertical-align:top;padding:.3rem 0;border-bottom:1px solid #8884}
+th+th,td+td{padding-left:1.25rem}th{white-space:nowrap}
+td:first-child{min-width:8rem;overflow-wrap:anywhere}td:first-child a{white-space:pre-wrap}
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th[aria-sort=ascending] a::after{content:' \\2191'/''}th[aria-sort=descending] a::after{content:' \\2193'/''}
+a:focus-visible{outline:3px solid;outline-offset:2px}
+.skip{position:absolute;left:-999px}.skip:focus{left:1rem;top:.5rem;z-index:1;padding:.25rem .5rem;background:Canvas}
+@media(min-width:40rem){th:first-child{width:100%}time{white-space:nowrap}}
+@media(max-width:40rem){table{font-size:.875rem}th{white-space:normal}th+th,td+td{padding-left:.5rem}}`
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -49,7 +59,7 @@ export async function* renderHtml(
   let rows = 0
   for await (const batch of batches) {
     rows += batch.length
-    yield batch.map(entry => row(folder, entry)).join('')
+    yield batch.map(entry => row(folder, entry, options)).join('')
   }
   yield tail(rows, options)
 }
@@ -91,31 +101,30 @@ function heading(
 }
 
 function navigation(folder: ListedFolder): string {
-  const depth = folder.title === '' ? [] : folder.title.split('/')
-  const crumbs = depth.slice(0, -1).map((name, i) => ({ name, up: depth.length - 1 - i }))
-  const links = [
-    ...(folder.title === '' ? [] : [{ href: '../'.repeat(depth.length), label: 'outputs' }]),
-    ...crumbs.map(({ name, up }) => ({ href: '../'.repeat(up), label: name })),
-  ].map(
-    ({ href, label }) =>
-      `<li><a href="${href}${escapeHtml(queryString(folder))}">${escapeHtml(label)}/</a></li>`,
+  const names = ['outputs', ...(folder.title === '' ? [] : folder.title.split('/'))]
+  const crumbs = names.map((name, depth) => {
+    const up = names.length - 1 - depth
+    const label = `<bdi>${escapeHtml(name)}</bdi>`
+    if (up === 0) return `<li aria-current="page">${label}</li>`
+    return `<li><a href="${'../'.repeat(up)}${escapeHtml(queryString(folder))}">${label}</a></li>`
+  })
+  const way = `<nav aria-label="Folders above"><ol>${crumbs.join('')}</ol></nav>\n`
+  if (!folder.inRun) return way
+  const archives = ['zip', 'tar', 'tar.gz'].map(
+    format =>
+      `<li><a href="./${escapeHtml(queryString(folder, { archive: format }))}">Download as ${format}</a></li>`,
   )
-  const archives = folder.inRun
-    ? ['zip', 'tar', 'tar.gz'].map(
-        format =>
-          `<li><a href="./${escapeHtml(queryString(folder, { archive: format }))}">Download as ${format}</a></li>`,
-      )
-    : []
-  if (links.length + archives.length === 0) return ''
-  return `<nav aria-label="Folders above and downloads"><ul>${[...links, ...archives].join('')}</ul></nav>\n`
+  return `${way}<nav aria-label="Downloads"><ul>${archives.join('')}</ul></nav>\n`
 }
 
-function row(folder: ListedFolder, entry: Entry): string {
+function row(folder: ListedFolder, entry: Entry, { navigation }: HtmlOptions): string {
   const directory = entry.type === 'directory'
-  const label = escapeHtml(relativePath(folder, entry)) + (directory ? '/' : '')
+  const label = `<bdi>${escapeHtml(relativePath(folder, entry))}</bdi>${directory ? '/' : ''}`
+  // fsspec takes every link that begins with these letters for an absolute URL, and drops it.
+  const href = navigation ? entryHref(folder, entry) : entryHref(folder, entry).replace(/^h(?=ttp)/, '%68')
   const name =
     entry.unreadable === undefined
-      ? `<a href="${escapeHtml(entryHref(folder, entry))}">${label}</a>`
+      ? `<a href="${escapeHtml(href)}">${label}</a>`
       : `${label} (cannot be read)`
   const size = directory ? '' : `<span title="${entry.size} bytes">${humanSize(entry.size)}</span>`
   const time = entry.lastModifiedMs === undefined ? '' : new Date(entry.lastModifiedMs).toISOString()

@@ -1,5 +1,7 @@
 // The one table from error kinds to status codes, and errors as application/problem+json (RFC 9457).
+import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
 import type { ErrorKind } from '../errors.ts'
 
@@ -99,4 +101,42 @@ export function sendProblem(
   response.setHeader('X-Content-Type-Options', 'nosniff')
   if (error.temporary) response.setHeader('Retry-After', RETRY_AFTER_S)
   response.end(method === 'HEAD' ? undefined : body)
+}
+
+/** What Node's parser says of a message that it does not take, by the error's code; everything else is a bad request. */
+const UNPARSED: Readonly<Record<string, readonly [status: string, detail: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The header of the request is too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not come to its end in time.'],
+}
+
+/**
+ * Answers what is no request, or not in time, and closes the connection: nothing that follows on it can be understood.
+ *
+ * `before` is the last response on the connection. When it is still under way, nothing can be said without getting into its body.
+ */
+export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, before?: ServerResponse): void {
+  if (!socket.writable || error.code === 'ECONNRESET' || before?.writableEnded === false) {
+    socket.destroy()
+    return
+  }
+  if (before?.writableFinished === false) {
+    socket.end()
+    return
+  }
+  const [status, detail] = UNPARSED[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'This is not a valid HTTP/1.1 request.',
+  ]
+  const requestId = randomUUID()
+  const body = JSON.stringify({
+    type: problemType('InvalidArgument'),
+    title: STATUS.InvalidArgument[1],
+    status: Number.parseInt(status),
+    detail,
+    requestId,
+  })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+      `X-Content-Type-Options: nosniff\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,
+  )
 }

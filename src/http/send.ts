@@ -133,7 +133,7 @@ class Writer {
 
   constructor(response: ServerResponse, signal: AbortSignal) {
     this.#response = response
-    // A response that waits behind another one on its connection gets no callback when the connection goes.
+    // At once, not when the last write has found out.
     signal.addEventListener('abort', () => this.#fail(signal.reason), { once: true })
   }
 
@@ -154,7 +154,8 @@ class Writer {
     this.#pending = new Promise((resolve, reject) => {
       this.#fail = reject
       write(error => {
-        if (error) reject(error)
+        if (error)
+          reject(new AppError('Aborted', 'The client closed the connection.', { op: 'send', cause: error }))
         else resolve()
       })
     })

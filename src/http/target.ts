@@ -22,7 +22,8 @@ export type Target =
  * InvalidPath for what no path can be; NotFound for a kind that does not exist. `%2F` counts as a slash within the artifact's path and is refused before it.
  */
 export function parseTarget(rawPath: string): Target {
-  const raw = rawPath.startsWith('/') ? rawPath.slice(1) : rawPath
+  // `./name` is `name` (RFC 3986 5.2.4): Go's clients, rclone among them, send it so when the name holds a colon.
+  const raw = rawPath.replace(/\/\.(?=\/)/g, '').replace(/^\//, '')
   const slash = raw === '' ? rawPath !== '' : raw.endsWith('/')
   const segments = (slash ? raw.slice(0, -1) : raw).split('/')
   if (raw === '') segments.length = 0

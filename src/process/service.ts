@@ -1,6 +1,7 @@
 // The HTTP server around the app: its time limits, listening, and the drain.
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
@@ -9,6 +10,8 @@ import { StartFailure } from './start-failure.ts'
 /** What the server needs of `createApp`. */
 export interface ServedApp {
   readonly handler: RequestListener
+  /** Answers what could not be parsed as a request, or did not come in time. */
+  readonly clientError: (error: Error, socket: Duplex) => void
   drain(): void
   close(): Promise<void>
 }
@@ -17,7 +20,9 @@ export interface ServedApp {
 const KEEP_ALIVE_MS = 75_000
 /** From the first byte of a request, or from connecting, to the end of its headers. */
 const HEADERS_MS = 15_000
-/** How often the limit above is looked at; Node's own 30 s would double it. */
+/** To the end of the body: no request has more than a list of paths. */
+const REQUEST_MS = 60_000
+/** How often the limits above are looked at; Node's own 30 s would stretch them. */
 const CHECK_MS = 2_000
 /** While draining, how often connections that have become idle are closed. */
 const SWEEP_MS = 100
@@ -57,12 +62,13 @@ export class Service {
       {
         keepAliveTimeout: KEEP_ALIVE_MS,
         headersTimeout: HEADERS_MS,
-        // Bodies have their own limits: an upload may take hours.
-        requestTimeout: 0,
+        requestTimeout: REQUEST_MS,
         connectionsCheckingInterval: CHECK_MS,
       },
       app.handler,
     )
+    server.on('clientError', app.clientError)
+    server.on('checkExpectation', app.handler)
     const unused = trackUnused(server)
     try {
       await listening(server, host, port)

@@ -80,7 +80,13 @@ class Workers {
     this.#draining.abort()
     const workers = Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
     const ends = workers.map(worker => once(worker, 'exit'))
-    for (const worker of workers) worker.send(DRAIN)
+    for (const worker of workers) {
+      tell(worker)
+      // One that is still starting does not listen yet, and says so when it does.
+      worker.on('message', message => {
+        if (isListening(message)) tell(worker)
+      })
+    }
     const kill = setTimeout(
       () => workers.forEach(worker => worker.process.kill('SIGKILL')),
       timeoutMs + END_GRACE_MS,
@@ -88,4 +94,9 @@ class Workers {
     await Promise.all(ends)
     clearTimeout(kill)
   }
+}
+
+/** A worker that is gone already needs to be told nothing. */
+function tell(worker: Worker): void {
+  worker.send(DRAIN, () => undefined)
 }

@@ -26,5 +26,6 @@ export function becomeWorker(service: Service, drainTimeoutMs: number, logger: L
   // Before cluster's own listener, whose exit waits for file operations that may hang.
   process.prependListener('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   const listening: Listening = { origin: service.origin }
-  process.send!(listening)
+  // When the supervisor is gone, 'disconnect' ends this process.
+  process.send!(listening, undefined, undefined, () => undefined)
 }

@@ -8,6 +8,11 @@ import type { Entry, OpenArtifact, ReadOptions } from './store.ts'
 
 /** Up to here one read fetches a whole range; longer ranges come in chunks of this size when the caller brings no buffers. */
 const CHUNK_BYTES = 256 * 1024
+/**
+ * From a local disk so much is read on the event loop: it takes some microseconds where the way through the thread pool takes tens. A cold read
+ * blocks for one access of the disk.
+ */
+const AT_ONCE_BYTES = 64 * 1024
 
 export interface OpenDescriptor {
   readonly fd: number
@@ -69,7 +74,8 @@ export class LocalArtifact implements OpenArtifact {
     if (this.#closing !== undefined) throw storeError('Aborted', 'read', this.entry.path)
   }
 
-  #readAt(buffer: Buffer, length: number, position: number): Promise<number> {
+  #readAt(buffer: Buffer, length: number, position: number): Promise<number> | number {
+    if (this.#file.isLocal && length <= AT_ONCE_BYTES) return this.#readNow(buffer, length, position)
     this.#callsUnderWay += 1
     return new Promise((resolve, reject) => {
       fs.read(this.#file.fd, buffer, 0, length, position, (error, bytesRead) => {
@@ -78,6 +84,14 @@ export class LocalArtifact implements OpenArtifact {
         else reject(localError(error, 'read', this.entry.path))
       })
     })
+  }
+
+  #readNow(buffer: Buffer, length: number, position: number): number {
+    try {
+      return fs.readSync(this.#file.fd, buffer, 0, length, position)
+    } catch (error) {
+      throw localError(error, 'read', this.entry.path)
+    }
   }
 
   /**

@@ -231,6 +231,22 @@ describe('the other forms', () => {
     expect(lines[0]).toMatchObject({ name: 'e-before', type: 'file' })
   })
 
+  it('NDJSON of a page says that it is one, and where the next is', async () => {
+    const lastLine = async (
+      query: string,
+    ): Promise<{ summary: { files: number; complete: boolean }; next?: { href: string } }> => {
+      const answer = await get(`/outputs/ann/mnist/experiments/50/${query}`)
+      return JSON.parse(answer.text.trimEnd().split('\n').at(-1)!) as Awaited<ReturnType<typeof lastLine>>
+    }
+    const first = await lastLine('?format=ndjson&limit=1000')
+    expect(first.summary).toMatchObject({ files: 1000, complete: false })
+    const second = await lastLine(first.next!.href.slice(2))
+    expect(second).toEqual({
+      summary: { files: 501, directories: 0, size: expect.any(Number) as number, complete: false },
+    })
+    expect((await lastLine('?format=ndjson&limit=2000')).summary.complete).toBe(true)
+  })
+
   it('text gives one name a line, whole', async () => {
     const answer = await get('/outputs/ann/mnist/experiments/1/?format=text&recursive')
     const lines = answer.text.split('\n')
@@ -342,6 +358,13 @@ describe('a folder without its slash', () => {
     expect([answer.status, answer.headers.location]).toEqual([301, location])
   })
 
+  it('is found where an escaped slash belongs to its path', async () => {
+    const url = `${service.url}/outputs/ann/mnist/experiments/1/plots%2Fdeep`
+    const { status, headers } = await ask(url)
+    expect(status).toBe(301)
+    expect((await ask(new URL(headers.location!, url).href)).status).toBe(200)
+  })
+
   it('a file with a slash is 404', async () => {
     expect((await get('/outputs/ann/mnist/experiments/1/metrics.csv/')).status).toBe(404)
   })
@@ -357,6 +380,10 @@ describe('below a base path', () => {
       expect(answer.status).toBe(200)
       expect((await plainAsk(`${below.url}/outputs/ann`)).headers.location).toBe('./ann/')
       expect((await plainAsk(`${below.url}/healthz`)).status).toBe(200)
+      for (const root of [below.url, `${below.url}/`]) {
+        const { headers } = await plainAsk(root)
+        expect(new URL(headers.location!, root).href).toBe(`${below.url}/outputs/`)
+      }
       expect((await plainAsk(below.url.replace('/poly/axon', '/outputs/'))).status).toBe(404)
     } finally {
       await below.close()

@@ -61,7 +61,7 @@ export async function startService(
     description,
     ...(store && { store }),
   })
-  const server = createServer(app.handler)
+  const server = createServer(app.handler).on('clientError', app.clientError)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {

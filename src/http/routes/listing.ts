@@ -1,42 +1,41 @@
 // The listing of a folder, in the form that the client asks for.
+import type { Response } from 'express'
 import { listPage, matching } from '../../content/listing.ts'
-import type { ListSource } from '../../content/listing.ts'
+import type { ListingPage, ListSource } from '../../content/listing.ts'
 import type { Entry } from '../../store/store.ts'
 import { chooseFormat, MEDIA_TYPES, renderJson, renderNdjson, renderText } from '../listing-formats.ts'
 import type { Choice } from '../listing-formats.ts'
 import { LISTING_POLICY, renderHtml } from '../listing-html.ts'
-import type { HtmlOptions } from '../listing-html.ts'
 import type { ListedFolder } from '../listing-view.ts'
 import { listingRequest } from '../query.ts'
 import type { ListingRequest } from '../query.ts'
 import { sendText } from '../send.ts'
 import type { Asked } from './outputs.ts'
 
+/** A listing about to be sent. */
+interface Opened {
+  readonly batches: AsyncIterable<readonly Entry[]>
+  /** Undefined when the batches are all there is. */
+  readonly page: ListingPage | undefined
+  readonly nextHref: string | undefined
+}
+
 /** Fails as the source does before anything is sent; later failures break the connection, or end NDJSON with an error line. */
 export async function answerListing(asked: Asked, folder: ListedFolder, source: ListSource): Promise<void> {
-  const { request, response, method, signal, dependencies } = asked
+  const { request, response, method, signal } = asked
   const choice = chooseFormat(asked.query.format, request.headers.accept)
   const query = listingRequest(asked.query)
-  const { text, nextHref } = givenWhole(choice, query)
+  const opened = givenWhole(choice, query)
     ? {
-        text: render(choice, query, folder, await begun(matching(source, query, { signal })), error =>
-          dependencies.problemFor(error, request, response),
-        ),
+        batches: await begun(matching(source, query, { signal }), method),
+        page: undefined,
         nextHref: undefined,
       }
-    : await renderPage(asked, choice, query, folder, source)
-  await sendText(response, text, {
+    : await openPage(asked, query, source)
+  await sendText(response, render(asked, folder, choice, query, opened), {
     method,
     signal,
-    head: () => {
-      response.statusCode = 200
-      response.setHeader('Content-Type', MEDIA_TYPES[choice.format])
-      response.setHeader('Cache-Control', 'private, no-cache')
-      response.setHeader('Content-Security-Policy', LISTING_POLICY)
-      response.setHeader('X-Content-Type-Options', 'nosniff')
-      response.setHeader('Vary', 'Accept')
-      if (nextHref !== undefined) response.setHeader('Link', `<${nextHref}>; rel="next"`)
-    },
+    head: () => setHead(response, choice, opened),
   })
 }
 
@@ -49,39 +48,48 @@ function givenWhole(choice: Choice, query: ListingRequest): boolean {
   return choice.format !== 'html' || !choice.named
 }
 
-async function renderPage(
-  asked: Asked,
-  choice: Choice,
-  query: ListingRequest,
-  folder: ListedFolder,
-  source: ListSource,
-): Promise<{ text: AsyncIterable<string>; nextHref: string | undefined }> {
-  const { request, response, signal, dependencies } = asked
-  const page = await listPage(source, query, signal)
-  const nextHref = page.next === undefined ? undefined : hrefWith(request.url, page.next)
-  if (choice.format === 'json') return { text: renderJson(folder, page, nextHref), nextHref }
-  const problemFor = (error: unknown): ReturnType<typeof dependencies.problemFor> =>
-    dependencies.problemFor(error, request, response)
-  const options = { nextHref, totals: page.totals }
-  return { text: render(choice, query, folder, once(page.entries), problemFor, options), nextHref }
+async function openPage(asked: Asked, query: ListingRequest, source: ListSource): Promise<Opened> {
+  const page = await listPage(source, query, asked.signal)
+  const nextHref = page.next === undefined ? undefined : hrefWith(asked.request.url, page.next)
+  return { batches: once(page.entries), page, nextHref }
 }
 
 function render(
-  choice: Choice,
-  query: ListingRequest,
+  { request, response, dependencies }: Asked,
   folder: ListedFolder,
-  batches: AsyncIterable<readonly Entry[]>,
-  problemFor: Parameters<typeof renderNdjson>[2],
-  options: Pick<HtmlOptions, 'nextHref' | 'totals'> = {},
+  { format, named }: Choice,
+  query: ListingRequest,
+  { batches, page, nextHref }: Opened,
 ): AsyncIterable<string> {
-  if (choice.format === 'ndjson') return renderNdjson(folder, batches, problemFor)
-  if (choice.format === 'text') return renderText(folder, batches)
-  return renderHtml(folder, batches, {
-    ...options,
-    navigation: choice.named,
-    sort: query.sort,
-    order: query.order,
-  })
+  switch (format) {
+    case 'json':
+      return renderJson(folder, page!, nextHref)
+    case 'text':
+      return renderText(folder, batches)
+    case 'html':
+      return renderHtml(folder, batches, {
+        navigation: named,
+        sort: query.sort,
+        order: query.order,
+        nextHref,
+        totals: page?.totals,
+      })
+    case 'ndjson': {
+      const next = page?.next === undefined ? undefined : { cursor: page.next, href: nextHref! }
+      const end = { complete: query.cursor === undefined && next === undefined, next }
+      return renderNdjson(folder, batches, end, error => dependencies.problemFor(error, request, response))
+    }
+  }
+}
+
+function setHead(response: Response, { format }: Choice, { nextHref }: Opened): void {
+  response.statusCode = 200
+  response.setHeader('Content-Type', MEDIA_TYPES[format])
+  response.setHeader('Cache-Control', 'private, no-cache')
+  response.setHeader('Content-Security-Policy', LISTING_POLICY)
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  response.setHeader('Vary', 'Accept')
+  if (nextHref !== undefined) response.setHeader('Link', `<${nextHref}>; rel="next"`)
 }
 
 /** The same query with another cursor. */
@@ -96,9 +104,14 @@ async function* once<T>(value: T): AsyncGenerator<T> {
   yield value
 }
 
-/** The same stream with its first value already fetched, so that a folder that is not there fails before anything is sent. */
-async function begun<T>(stream: AsyncGenerator<T>): Promise<AsyncIterable<T>> {
+/**
+ * The same stream with its first value already fetched, so that a folder that is not there fails before anything is sent.
+ *
+ * For HEAD, which reads no further, the stream is ended.
+ */
+async function begun<T>(stream: AsyncGenerator<T>, method: string): Promise<AsyncIterable<T>> {
   const first = await stream.next()
+  if (method === 'HEAD') await stream.return(undefined)
   return (async function* () {
     try {
       if (first.done) return

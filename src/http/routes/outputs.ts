@@ -7,7 +7,6 @@ import { listLevel } from '../../runs/levels.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
-import { hrefOf } from '../listing-view.ts'
 import { parseTarget } from '../target.ts'
 import type { Target } from '../target.ts'
 import { answerArchive } from './archive.ts'
@@ -58,9 +57,8 @@ export async function answerOutputs(
   const mark = url.indexOf('?')
   const target = parseTarget(mark < 0 ? url : url.slice(0, mark))
   checkMethod(request, response, target)
-  const name = folderWithoutSlash(target)
-  if (name !== undefined) {
-    redirectToFolder(request, response, name)
+  if (lacksSlash(target)) {
+    redirectToFolder(request, response)
     return
   }
   // Most requests are for a file and have nothing to check.
@@ -104,7 +102,7 @@ async function answerArtifact(asked: Asked, run: Run, target: ArtifactTarget): P
     await answerFile(asked, run, target.path, query.download ?? false)
   } catch (error) {
     if (!isAppError(error, 'IsDirectory')) throw error
-    redirectToFolder(asked.request, asked.response, nameOf(target.path))
+    redirectToFolder(asked.request, asked.response)
   }
 }
 
@@ -126,18 +124,24 @@ async function answerLevel(
   )
 }
 
-/** The last name of a URL that can only be a folder and lacks its slash. */
-function folderWithoutSlash(target: Target): string | undefined {
-  if (target.slash) return undefined
-  if (target.type === 'level') return Object.values(target.level).at(-1) ?? 'outputs'
-  return target.path === ROOT ? target.reference.id : undefined
+/** Whether a URL that can only name a folder lacks its slash. */
+function lacksSlash(target: Target): boolean {
+  return !target.slash && (target.type === 'level' || target.path === ROOT)
 }
 
-/** Relative, so that neither the host nor a proxy's prefix matters; not permanent, for a file may take the name later. */
-function redirectToFolder({ url }: Request, response: Response, name: string): void {
-  const mark = url.indexOf('?')
+/**
+ * Relative to the URL as it was sent, so that neither the host nor a proxy's prefix nor an escaped slash matters.
+ *
+ * The status is what clients follow best; it is not to be kept, for a file may take the name later.
+ */
+function redirectToFolder({ originalUrl }: Request, response: Response): void {
+  const mark = originalUrl.indexOf('?')
+  const path = mark < 0 ? originalUrl : originalUrl.slice(0, mark)
   response.statusCode = 301
-  response.setHeader('Location', `./${hrefOf(name)}/${mark < 0 ? '' : url.slice(mark)}`)
+  response.setHeader(
+    'Location',
+    `./${path.slice(path.lastIndexOf('/') + 1)}/${originalUrl.slice(path.length)}`,
+  )
   response.setHeader('Cache-Control', 'private, no-cache')
   response.setHeader('Content-Length', 0)
   response.end()
