@@ -174,8 +174,11 @@ function entry(app: Express): Pick<App, 'handler' | 'clientError'> {
       requestIdOf(request, response)
       const { url = '/' } = request
       if (!url.startsWith('/')) request.url = url.replace(/^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?\/?/i, '/')
-      if (response.socket === null) response.once('socket', () => app(request, response))
-      else app(request, response)
+      const begin = (): void => {
+        app(request, response)
+      }
+      if (response.socket === null) response.once('socket', begin)
+      else begin()
     },
     clientError: (error, socket) => refuseUnparsed(error, socket, last.get(socket)),
   }

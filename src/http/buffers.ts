@@ -19,9 +19,9 @@ let large = 0
  */
 export class TransferBuffers implements Buffers {
   readonly #size: number
-  readonly #buffers: Buffer[] = []
+  readonly #buffers: (Buffer | undefined)[] = []
   #turn: 0 | 1 = 0
-  #given = false
+  #ended = false
 
   constructor() {
     this.#size = large < LARGE_TRANSFERS ? LARGE : SMALL
@@ -29,7 +29,7 @@ export class TransferBuffers implements Buffers {
   }
 
   take(): Buffer {
-    if (this.#given) throw new Error('The buffers of an ended transfer are taken.')
+    if (this.#ended) throw new Error('The buffers of an ended transfer are taken.')
     const turn = this.#turn
     this.#turn = turn === 0 ? 1 : 0
     return (this.#buffers[turn] ??=
@@ -41,8 +41,8 @@ export class TransferBuffers implements Buffers {
   }
 
   drop(): Buffer[] {
-    if (this.#size === LARGE && !this.#given) large--
-    this.#given = true
-    return this.#buffers.splice(0)
+    if (this.#size === LARGE && !this.#ended) large--
+    this.#ended = true
+    return this.#buffers.splice(0).filter(buffer => buffer !== undefined)
   }
 }

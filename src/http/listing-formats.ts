@@ -24,7 +24,6 @@ const OFFERED = new Map<string, ListingFormat>([
   ['text/plain', 'text'],
 ])
 
-// eslint-disable-next-line no-control-regex -- they are what is looked for
 const NEEDS_QUOTES = /^"|[\0-\x1f\x7f]/
 
 /** Text is gathered to about this many characters before it is written. */

@@ -23,7 +23,7 @@ export type Overrides = { [K in keyof Config]?: Partial<Config[K]> }
 /** The defaults of the settings table, over `path`. */
 export function configFor(path: string, overrides: Overrides = {}): Config {
   const grouped = <K extends keyof Config>(key: K, value: Config[K]): Config[K] =>
-    typeof value === 'object' ? ({ ...value, ...(overrides[key] as object) }) : value
+    typeof value === 'object' ? { ...value, ...(overrides[key] as object) } : value
   return {
     server: grouped('server', {
       host: '127.0.0.1',
