@@ -121,7 +121,7 @@ export const SETTINGS = {
     default: 48,
     env: 'STORE_MAX_OPERATIONS',
     meaning:
-      'Store operations under way at once, hung ones included; more are answered 503. Must leave 8 threads of `UV_THREADPOOL_SIZE` (64 unless set) free.',
+      'Store operations under way at once, hung ones included. More wait their turn, and are answered 503 when they wait too long or all places hang. Must leave 8 threads of `UV_THREADPOOL_SIZE` (64 unless set) free.',
   }),
   'store.deadline': setting({
     type: duration(100, 3_600_000),

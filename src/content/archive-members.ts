@@ -4,6 +4,7 @@ import type { ArtifactStore, Entry, OpenArtifact, ReadOptions } from '../store/s
 import type { Manifest } from './manifest-columns.ts'
 import type { Places } from './archive-places.ts'
 import { rotatingBuffers, type SlabPool } from './rope-buffers.ts'
+import type { AheadBudget } from './rope-lookahead.ts'
 import type { Loaded } from './rope.ts'
 
 /** Contents up to this size are held whole on their way; it also decides about the form of a zip entry, so it is part of the format. */
@@ -18,6 +19,8 @@ export interface ReadResources {
   readonly rereads: Places
   /** Memory for the small members. */
   readonly slabs: SlabPool
+  /** For what is loaded before its turn. */
+  readonly ahead: AheadBudget
 }
 
 export class MemberContents {
@@ -31,12 +34,16 @@ export class MemberContents {
     this.#resources = resources
   }
 
+  get ahead(): AheadBudget {
+    return this.#resources.ahead
+  }
+
   /** The whole content of a small member. Fails like `stream`. */
   async load(index: number, signal: AbortSignal): Promise<Loaded> {
     const size = this.#manifest.size(index)
     if (size === 0) return { chunks: [] }
     const { loads, slabs } = this.#resources
-    const leave = await loads.enter(signal)
+    const leave = await loads.enter(this, signal)
     try {
       const slab = slabs.take(size)
       const chunks: Uint8Array[] = []
@@ -56,7 +63,7 @@ export class MemberContents {
   async *rest(index: number, position: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
     const size = this.#manifest.size(index)
     const isSmall = size <= SMALL_BYTES
-    const leave = await this.#resources[isSmall ? 'loads' : 'rereads'].enter(signal)
+    const leave = await this.#resources[isSmall ? 'loads' : 'rereads'].enter(this, signal)
     try {
       const options = isSmall ? { signal } : { signal, buffers: rotatingBuffers(REREAD_BYTES) }
       yield* this.stream(index, position, size, options)

@@ -14,10 +14,11 @@ import { CrcCache } from './crc.ts'
 import { buildManifest, type ManifestLimits } from './manifest.ts'
 import type { Manifest } from './manifest-columns.ts'
 import type { Representation } from './representation.ts'
+import { AheadBudget } from './rope-lookahead.ts'
 import { SlabPool } from './rope-buffers.ts'
 import { readRope, ropeSize, type Rope } from './rope.ts'
 import type { Selection } from './selection.ts'
-import { TarLayout, TarRope } from './tar.ts'
+import { TarRope } from './tar.ts'
 import { KnownChecksums, ZipChecksums } from './zip-checksums.ts'
 import { ZipLayout, ZipRope } from './zip.ts'
 
@@ -37,6 +38,8 @@ const MEDIA_TYPES: Readonly<Record<ArchiveFormat, string>> = {
 const LOADS_AT_ONCE = 16
 const REREADS_AT_ONCE = 4
 const FREE_SLAB_BYTES = 8 * 1024 * 1024
+/** Read ahead by all archives together, beyond what each is about to send. */
+const AHEAD_BYTES = 32 * 1024 * 1024
 const CRC_CACHE_BYTES = 32 * 1024 * 1024
 const LAYOUT_CACHE_BYTES = 32 * 1024 * 1024
 
@@ -77,6 +80,7 @@ export class Archives {
     loads: new Places(LOADS_AT_ONCE),
     rereads: new Places(REREADS_AT_ONCE),
     slabs: new SlabPool(FREE_SLAB_BYTES),
+    ahead: new AheadBudget(AHEAD_BYTES),
   }
   readonly #crcs = new CrcCache(CRC_CACHE_BYTES)
   /** Clients that download the same archive share its layout, and a resumed download finds the checksums of the first. */
@@ -122,7 +126,7 @@ export class Archives {
         const etag = archiveEtag(manifest, format)
         return this.#seekable(request, leave, etag, this.#zipRope(store, request, manifest, etag))
       }
-      const rope = new TarRope(new TarLayout(manifest), contents)
+      const rope = new TarRope(manifest, contents)
       if (format === 'tar') return this.#seekable(request, leave, archiveEtag(manifest, format), rope)
       const compressed = format === 'tar.gz' ? gzippedRope : zstdRope
       return this.#streamed(request, leave, (_start, _end, options) => compressed(rope, options.signal))

@@ -26,7 +26,7 @@ export async function* deflatedZip(
 ): AsyncGenerator<Uint8Array, void> {
   const out = new Gather(Number.POSITIVE_INFINITY, options.buffers)
   const entries = new WrittenEntries(manifest)
-  const ahead = new Lookahead(index => smallEntry(manifest, contents, index), options.signal)
+  const ahead = new Lookahead(index => smallEntry(manifest, contents, index), options.signal, contents.ahead)
   try {
     for (let index = 0; index < manifest.count; index++) {
       const offset = out.written

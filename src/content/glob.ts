@@ -32,8 +32,9 @@ type Ranges = readonly (readonly [low: number, high: number])[]
  */
 export function compileGlob(pattern: string): Glob {
   if (pattern === '') throw invalid('it is empty')
+  if (pattern.includes('\0')) throw invalid('it holds a NUL character')
   if (pattern.length > MAX_PATTERN_LENGTH) throw invalid(`it is longer than ${MAX_PATTERN_LENGTH} characters`)
-  const alternatives = expandBraces(pattern).map(parseAlternative)
+  const alternatives = [...new Set(expandBraces(pattern))].map(parseAlternative)
   return Object.assign(
     (relativePath: string): boolean => {
       const names = relativePath.split('/')
@@ -155,6 +156,9 @@ function parseSegment(text: string): Token[] {
     } else literal += char
   }
   if (literal !== '') tokens.push({ literal })
+  // Escaped, `\.\.` means the same.
+  if (tokens.length === 1 && (literal === '.' || literal === '..'))
+    throw invalid(`it has a '${literal}' segment`)
   return tokens
 }
 

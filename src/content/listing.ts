@@ -5,6 +5,7 @@ import type { ArtifactPath } from '../store/path.ts'
 import { listKey } from '../store/store.ts'
 import type { Entry, ListOptions } from '../store/store.ts'
 import { compileGlob } from './glob.ts'
+import { Slices } from './slices.ts'
 
 /** What is listed: anything that keeps the obligations of `ArtifactStore.list`. */
 export interface ListSource {
@@ -85,8 +86,19 @@ export async function* matching(
 ): AsyncGenerator<readonly Entry[]> {
   const matches = query.glob === undefined ? undefined : compileGlob(query.glob)
   const base = source.folder === '' ? 0 : source.folder.length + 1
-  for await (const batch of source.list({ ...options, recursive: query.recursive }))
-    yield matches === undefined ? batch : batch.filter(entry => matches(entry.path.slice(base)))
+  const slices = new Slices()
+  for await (const batch of source.list({ ...options, recursive: query.recursive })) {
+    if (matches === undefined) {
+      yield batch
+      continue
+    }
+    const found: Entry[] = []
+    for (const entry of batch) {
+      if (matches(entry.path.slice(base))) found.push(entry)
+      if (slices.due) await slices.rest()
+    }
+    yield found
+  }
 }
 
 /** Counts entries as they go by. */

@@ -10,7 +10,8 @@ import type { Entry } from '../store/store.ts'
 
 const SLASH = 0x2f
 const NO_MODE = 0xffff
-const PERMISSION_BITS = 0o7777
+/** Not setuid, setgid and sticky: unpacked by root, an archive would turn a user's setuid file into root's. */
+const PERMISSION_BITS = 0o777
 
 /** The members of one archive. They never change after `ManifestBuilder.finish`. */
 export interface Manifest {

@@ -5,6 +5,7 @@ import type { ArtifactStore, Entry } from '../store/store.ts'
 import { throwIfAborted } from './archive-abort.ts'
 import { ManifestBuilder, sameName, type Manifest } from './manifest-columns.ts'
 import { SelectionFilter, type Selection, type SelectionRoot } from './selection.ts'
+import { Slices } from './slices.ts'
 
 export interface ManifestLimits {
   readonly maxEntries: number
@@ -31,10 +32,14 @@ export async function buildManifest(
 ): Promise<Manifest> {
   const filter = new SelectionFilter(selection)
   const members = new Members(folder, filter, limits)
+  const slices = new Slices()
   for (const root of await filter.roots(store, folder, signal)) {
     for await (const entries of walk(store, joinPath(folder, root.path), root, signal)) {
       throwIfAborted(signal)
-      for (const entry of entries) members.offer(entry)
+      for (const entry of entries) {
+        members.offer(entry)
+        if (slices.due) await slices.rest()
+      }
     }
     members.endFolder()
   }

@@ -7,6 +7,26 @@ const MAX_AHEAD = 16
 /** Sixteen pieces of the largest size; held per read. */
 const MAX_AHEAD_BYTES = 4 * 1024 * 1024
 
+/** Bytes that all reads that share it may hold ahead, beyond the first piece of each, which is always allowed so that none waits for another. */
+export class AheadBudget {
+  #free: number
+
+  constructor(bytes: number) {
+    this.#free = bytes
+  }
+
+  /** Whether they were free; then `give` returns them. */
+  take(bytes: number): boolean {
+    if (bytes > this.#free) return false
+    this.#free -= bytes
+    return true
+  }
+
+  give(bytes: number): void {
+    this.#free += bytes
+  }
+}
+
 export interface Load<T> {
   readonly size: number
   /** Started only when all loads before it have been taken. */
@@ -21,17 +41,28 @@ export interface Load<T> {
  */
 export class Lookahead<T> {
   readonly #loadAt: (index: number) => Load<T> | undefined
+  readonly #budget: AheadBudget | undefined
   readonly #controller = new AbortController()
   readonly #outer: AbortSignal | undefined
   readonly #onAbort = (): void => {
     this.#controller.abort()
   }
-  readonly #queue: { readonly size: number; readonly late: boolean; readonly result: Promise<T> }[] = []
+  readonly #queue: {
+    readonly size: number
+    readonly late: boolean
+    readonly granted: number
+    readonly result: Promise<T>
+  }[] = []
   #queuedBytes = 0
   #next = 0
 
-  constructor(loadAt: (index: number) => Load<T> | undefined, signal: AbortSignal | undefined) {
+  constructor(
+    loadAt: (index: number) => Load<T> | undefined,
+    signal: AbortSignal | undefined,
+    budget?: AheadBudget,
+  ) {
     this.#loadAt = loadAt
+    this.#budget = budget
     this.#outer = signal
     if (signal?.aborted === true) this.#onAbort()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -47,6 +78,7 @@ export class Lookahead<T> {
       throw new AppError('Internal', 'A piece of the archive was read out of turn.', { op: 'read' })
     const result = await head.result
     this.#queue.shift()
+    this.#budget?.give(head.granted)
     this.#queuedBytes -= head.size
     this.#fill()
     return result
@@ -58,6 +90,7 @@ export class Lookahead<T> {
     if (this.#queue.length === 0) return
     this.#onAbort()
     await Promise.allSettled(this.#queue.map(entry => entry.result))
+    for (const entry of this.#queue) this.#budget?.give(entry.granted)
     this.#queue.length = 0
   }
 
@@ -65,10 +98,12 @@ export class Lookahead<T> {
     while (this.#queue.length < MAX_AHEAD && !this.#controller.signal.aborted) {
       const load = this.#loadAt(this.#next)
       if (load === undefined || !this.#fits(load)) return
+      const granted = this.#queue.length === 0 ? 0 : load.size
+      if (granted > 0 && this.#budget?.take(granted) === false) return
       const result = load.load(this.#controller.signal)
       // A load that nobody waits for yet, or that is cancelled, may fail without anybody looking: take() and cancel() see it.
       result.catch(() => undefined)
-      this.#queue.push({ size: load.size, late: load.late === true, result })
+      this.#queue.push({ size: load.size, late: load.late === true, granted, result })
       this.#queuedBytes += load.size
       this.#next++
     }

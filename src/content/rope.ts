@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts'
 import type { ReadOptions } from '../store/store.ts'
 import { Gather } from './rope-gather.ts'
-import { Lookahead } from './rope-lookahead.ts'
+import { Lookahead, type AheadBudget } from './rope-lookahead.ts'
 
 /** The bytes of a piece, in order, until they are released. */
 export interface Loaded {
@@ -43,6 +43,8 @@ export type Piece = WholePiece | StreamedPiece
 export interface Rope {
   /** Where each piece begins, ascending, and where the last one ends. */
   readonly offsets: Float64Array
+  /** Bounds what all ropes that share it load ahead. */
+  readonly ahead?: AheadBudget
   piece(index: number): Piece
 }
 
@@ -71,7 +73,7 @@ export async function* readRope(
   if (start === end) return
   const out = new Gather(end - start, options.buffers)
   const first = pieceAt(rope.offsets, start)
-  const ahead = new Lookahead(index => loadAhead(rope, index, end), options.signal)
+  const ahead = new Lookahead(index => loadAhead(rope, index, end), options.signal, rope.ahead)
   try {
     for (let index = first; index < rope.offsets.length - 1 && rope.offsets[index]! < end; index++) {
       const offset = rope.offsets[index]!

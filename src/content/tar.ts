@@ -1,33 +1,11 @@
 // The tar: a rope that needs nothing of any content, so every range can be read without reading what comes before it.
 import { SMALL_BYTES, type MemberContents } from './archive-members.ts'
 import type { Manifest } from './manifest-columns.ts'
+import type { AheadBudget } from './rope-lookahead.ts'
 import type { Gather } from './rope-gather.ts'
 import { bytesPart, type Piece, type Rope } from './rope.ts'
 import * as format from './tar-format.ts'
 import type { ReadOptions } from '../store/store.ts'
-
-/** Where everything is. Shared by all who download the same archive. */
-export class TarLayout {
-  readonly manifest: Manifest
-  /** Of the members, the end blocks, and the end. */
-  readonly offsets: Float64Array
-
-  constructor(manifest: Manifest) {
-    const { count } = manifest
-    const offsets = new Float64Array(count + 2)
-    for (let i = 0; i < count; i++) {
-      const size = manifest.size(i)
-      offsets[i + 1] = offsets[i]! + format.headerSize(member(manifest, i)) + size + format.paddingSize(size)
-    }
-    offsets[count + 1] = offsets[count]! + format.END.length
-    this.manifest = manifest
-    this.offsets = offsets
-  }
-
-  get memoryBytes(): number {
-    return this.manifest.memoryBytes + this.offsets.byteLength
-  }
-}
 
 function member(manifest: Manifest, index: number): format.TarMember {
   return {
@@ -39,15 +17,31 @@ function member(manifest: Manifest, index: number): format.TarMember {
   }
 }
 
+/** Where each member begins, where the end blocks do, and the end. */
+function layOut(manifest: Manifest): Float64Array {
+  const { count } = manifest
+  const offsets = new Float64Array(count + 2)
+  for (let i = 0; i < count; i++) {
+    const size = manifest.size(i)
+    offsets[i + 1] = offsets[i]! + format.headerSize(member(manifest, i)) + size + format.paddingSize(size)
+  }
+  offsets[count + 1] = offsets[count]! + format.END.length
+  return offsets
+}
+
 export class TarRope implements Rope {
   readonly offsets: Float64Array
   readonly #manifest: Manifest
   readonly #contents: MemberContents
 
-  constructor(layout: TarLayout, contents: MemberContents) {
-    this.offsets = layout.offsets
-    this.#manifest = layout.manifest
+  constructor(manifest: Manifest, contents: MemberContents) {
+    this.offsets = layOut(manifest)
+    this.#manifest = manifest
     this.#contents = contents
+  }
+
+  get ahead(): AheadBudget {
+    return this.#contents.ahead
   }
 
   piece(index: number): Piece {

@@ -5,7 +5,7 @@ import type { Buffers } from '../store/store.ts'
 const LARGE = 512 * 1024
 const SMALL = 64 * 1024
 /** Above so many transfers each new one gets small buffers, so that slow readers cannot multiply large ones. */
-const LARGE_TRANSFERS = 64
+const LARGE_TRANSFERS = 32
 /** Large buffers kept for the next transfer: 16 MiB. */
 const KEPT = 32
 

@@ -64,6 +64,7 @@ export function entryView(folder: ListedFolder, entry: Entry): EntryView {
       lastModified,
       etag: null,
       mediaType: null,
+      ...(entry.unreadable !== undefined && { unreadable: entry.unreadable }),
       links: folder.inRun
         ? { self, archive: `${hrefOf(path)}/${queryString(folder, { archive: 'zip' })}` }
         : { self },

@@ -55,6 +55,8 @@ interface Operation {
   begin: (() => void) | undefined
   readonly name: StoreOperation
   readonly path: ArtifactPath
+  /** False for a release: what it waits for is an operation that counts already. */
+  readonly counts: boolean
 }
 
 /** Counts operations and expires them, with one timer for all: deadlines are equally long, so the oldest expires first. */
@@ -64,6 +66,7 @@ class Guard {
   readonly #pending = new Set<Operation>()
   readonly #queue = new Set<Operation>()
   #hung = 0
+  #releasing = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(limits: GuardLimits) {
@@ -75,7 +78,7 @@ class Guard {
   }
 
   get #inFlight(): number {
-    return this.#pending.size - this.#queue.size + this.#hung
+    return this.#pending.size - this.#releasing - this.#queue.size + this.#hung
   }
 
   /** Does `work` when there is a place for it. A value that comes after the deadline goes to `discard`. */
@@ -94,7 +97,7 @@ class Guard {
 
   /** Like `run`, but never queued or refused: what frees resources must not wait for others to do so. */
   release<T>(name: StoreOperation, path: ArtifactPath, work: () => Promise<T>): Promise<T> {
-    return this.#start(name, path, work, undefined, false)
+    return this.#start(name, path, work, undefined, false, false)
   }
 
   #start<T>(
@@ -103,6 +106,7 @@ class Guard {
     work: () => Promise<T>,
     discard: ((late: T) => Promise<unknown>) | undefined,
     queued: boolean,
+    counts = true,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const begin = (): void => {
@@ -122,8 +126,10 @@ class Guard {
         begin: queued ? begin : undefined,
         name,
         path,
+        counts,
       }
       this.#pending.add(operation)
+      if (!counts) this.#releasing++
       this.#timer ??= this.#wake(this.#limits.deadlineMs)
       if (queued) this.#queue.add(operation)
       else begin()
@@ -133,7 +139,8 @@ class Guard {
   /** Frees the place of an operation for the next in the queue; whether it settled before its deadline. */
   #settled(operation: Operation): boolean {
     const inTime = this.#pending.delete(operation)
-    if (!inTime) this.#hung -= 1
+    if (!operation.counts) this.#releasing -= inTime ? 1 : 0
+    else if (!inTime) this.#hung -= 1
     if (this.#queue.size > 0 && this.#inFlight < this.#limits.maxOperations) this.#beginNext()
     return inTime
   }
@@ -159,7 +166,8 @@ class Guard {
         break
       }
       this.#pending.delete(operation)
-      if (!this.#queue.delete(operation)) this.#hung += 1
+      if (!operation.counts) this.#releasing -= 1
+      else if (!this.#queue.delete(operation)) this.#hung += 1
       operation.refuse(storeError('Unavailable', operation.name, operation.path))
     }
     if (this.#hung >= this.#limits.maxOperations) this.#refuseQueued()

@@ -44,7 +44,8 @@ export async function* listFolder(
       batch.push(next.entry)
       remaining -= 1
     }
-    if (recursive && next.entry.type === 'directory') stack.push(folder.child(next.entry, next.after))
+    if (recursive && next.entry.type === 'directory' && next.entry.unreadable === undefined)
+      stack.push(folder.child(next.entry, next.after))
     if (batch.length === BATCH_ENTRIES) {
       yield batch
       batch = []

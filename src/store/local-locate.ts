@@ -63,7 +63,7 @@ async function locateByDescriptor(
     // The kernel's own name of what is open: no disk or network is asked. Bytes, since a name may be invalid UTF-8.
     const real = fs.readlinkSync(`/proc/self/fd/${fd}`, 'latin1')
     if (!isWithin(boundary.realBytes, real)) throw storeError('NotFound', operation, path)
-    const stats = await fstat(fd, boundary.root.isLocal)
+    const stats = await fstat(fd, boundary.root.isLocal && !boundary.root.mounts.have(real))
     const isLocal = isLocalFile(boundary.root, stats)
     return {
       stats,

@@ -4,6 +4,7 @@ import { checkRange, storeError, throwIfAborted } from './failure.ts'
 import { localError } from './local-errors.ts'
 import { closeDescriptor, fstat } from './local-locate.ts'
 import { etagOf } from './local-entry.ts'
+import { Samples } from './local-samples.ts'
 import type { Entry, OpenArtifact, ReadOptions } from './store.ts'
 
 /** Up to here one read fetches a whole range; longer ranges come in chunks of this size when the caller brings no buffers. */
@@ -45,15 +46,18 @@ export class LocalArtifact implements OpenArtifact {
     const { signal, buffers } = options
     checkRange(path, start, end, this.entry.size)
     this.#checkOngoing(signal)
+    // Appending changes a pinned file too, so there is nothing to tell apart.
+    const samples = this.#pinned ? undefined : new Samples()
     for (let position = start; position < end;) {
       const wanted = end - position
       const buffer = buffers?.take() ?? Buffer.allocUnsafe(Math.min(wanted, CHUNK_BYTES))
       const length = await this.#readAt(buffer, Math.min(buffer.length, wanted), position)
       this.#checkOngoing(signal)
       if (length === 0) throw storeError('Changed', 'read', path)
+      samples?.add(buffer, length, position)
       position += length
       // Before the last bytes are handed out: a client that has them all takes the download for whole.
-      if (position === end) await this.#checkUnchanged()
+      if (position === end) await this.#checkUnchanged(samples)
       yield length === buffer.length ? buffer : buffer.subarray(0, length)
     }
   }
@@ -98,13 +102,14 @@ export class LocalArtifact implements OpenArtifact {
    * A writer updates the times before the bytes, so bytes of another content show in the attributes that are asked for after them.
    * Only a mapping that stays dirty across both looks escapes.
    */
-  async #checkUnchanged(): Promise<void> {
+  async #checkUnchanged(samples: Samples | undefined): Promise<void> {
     const before = this.#file.stats
     const now = await this.#statNow()
-    const same = this.#pinned
-      ? etagOf(now) === etagOf(before)
-      : now.size > before.size || (now.size === before.size && now.mtimeMs === before.mtimeMs)
-    if (!same) throw storeError('Changed', 'read', this.entry.path)
+    let same = samples === undefined ? etagOf(now) === etagOf(before) : now.mtimeMs === before.mtimeMs
+    // Appended to, or truncated and written anew with more: attributes do not tell, so what was given out is compared.
+    if (samples !== undefined && now.size > before.size)
+      same = await samples.hold((buffer, position) => this.#readAt(buffer, buffer.length, position))
+    if (!same || now.size < before.size) throw storeError('Changed', 'read', this.entry.path)
   }
 
   async #statNow(): Promise<fs.Stats> {

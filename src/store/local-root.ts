@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { CallBudget } from './local-batch.ts'
 import { localError } from './local-errors.ts'
+import { Mounts } from './local-mounts.ts'
 import { ROOT } from './path.ts'
 import { storeError, type StoreOperation } from './failure.ts'
 
@@ -22,6 +23,7 @@ export interface RootFolder {
   readonly inode: number
   /** Whether calls on descriptors of this device return without waiting for a network. */
   readonly isLocal: boolean
+  readonly mounts: Mounts
 }
 
 /** The user and the groups that the service reads as. */
@@ -86,6 +88,7 @@ async function examine(path: string, operation: StoreOperation): Promise<RootFol
       device: stats.dev,
       inode: stats.ino,
       isLocal: LOCAL_FILE_SYSTEMS.has(fileSystem),
+      mounts: new Mounts(Buffer.from(realPath === '/' ? '' : realPath).toString('latin1')),
     }
   } catch (error) {
     throw storeError('Unavailable', operation, ROOT, localError(error, operation, ROOT))

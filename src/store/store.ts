@@ -98,7 +98,7 @@ export interface ArtifactStore {
    * The entries of a folder in batches, in the order of `listKey` by bytes of UTF-8, each once, the same for every `limit` and batch size.
    *
    * NotFound or NotDirectory before the first batch. Entries that come or go meanwhile may be missed; all others are given. In a recursive list a folder that links to one of its
-   * own ancestors is not listed, so lists end. Stopping early (return) releases everything.
+   * own ancestors is not listed, so lists end, and one that cannot be read is listed as `unreadable` and not entered. Stopping early (return) releases everything.
    */
   list(path: ArtifactPath, options?: ListOptions): AsyncIterable<readonly Entry[]>
 

@@ -5,6 +5,7 @@ import { Places } from '../../src/content/archive-places.ts'
 import { CrcCache, RunningCrc } from '../../src/content/crc.ts'
 import { buildManifest } from '../../src/content/manifest.ts'
 import { SlabPool } from '../../src/content/rope-buffers.ts'
+import { AheadBudget } from '../../src/content/rope-lookahead.ts'
 import { readRope, ropeSize } from '../../src/content/rope.ts'
 import { KnownChecksums, ZipChecksums } from '../../src/content/zip-checksums.ts'
 import { ZipLayout, ZipRope } from '../../src/content/zip.ts'
@@ -57,7 +58,12 @@ describe('a whole pass over a zip', () => {
       .synthetic('larger', 2_000_000, pattern(2))
     for (let i = 0; i < 200; i++) store.file(`small/${i}`, `${i}`)
     const manifest = await buildManifest(store, ROOT, {}, GENEROUS, new AbortController().signal)
-    const resources = { loads: new Places(4), rereads: new Places(1), slabs: new SlabPool(0) }
+    const resources = {
+      loads: new Places(4),
+      rereads: new Places(1),
+      slabs: new SlabPool(0),
+      ahead: new AheadBudget(0),
+    }
     const contents = new MemberContents(store, manifest, resources)
     const known = new KnownChecksums(manifest.count)
     const checksums = new ZipChecksums({

@@ -40,6 +40,34 @@ async function failure(work: Promise<unknown>, kind: ErrorKind): Promise<AppErro
 
 const paths = (...list: string[]): Selection => ({ paths: list.map(parsePath) })
 
+describe('a folder that cannot be read', () => {
+  const closed = (): SyntheticStore => tree().folder('run/private', { unreadable: 'permission' })
+
+  it('is named, and can be left out', async () => {
+    const error = await failure(names(closed()), 'PermissionDenied')
+    expect(error.message).toContain('private')
+    expect(await names(closed(), { exclude: ['private'] })).toEqual(await names(tree()))
+    expect(await names(closed(), { glob: '*.pt' })).toEqual(['model.pt'])
+  })
+})
+
+describe('the mode of a member', () => {
+  it.each([0o4755, 0o2755, 0o1755])(
+    'never carries a bit that another owner would make dangerous: %o',
+    async mode => {
+      const store = new SyntheticStore().file('run/tool', '#!', { mode })
+      const manifest = await buildManifest(
+        store,
+        parsePath('run'),
+        {},
+        GENEROUS,
+        new AbortController().signal,
+      )
+      expect(manifest.mode(0)).toBe(0o755)
+    },
+  )
+})
+
 describe('the members of an archive', () => {
   it('are the files and empty folders below the folder, by bytes of their paths', async () => {
     expect(await names(tree())).toEqual([

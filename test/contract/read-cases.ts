@@ -201,6 +201,14 @@ export function readCases(make: MakeHarness): void {
       expect(read.equals(content)).toBe(true)
     })
 
+    it('fails with Changed when the file is written anew with other bytes and longer', async () => {
+      harness().write('data', content)
+      const read = withOpen(harness().store, 'data', artifact =>
+        readAround(artifact, () => harness().write('data', pattern(SIZE + 10, 1))),
+      )
+      await expect(read).rejects.toMatchObject({ kind: 'Changed' })
+    })
+
     it('fails with Changed when a pinned file grows', async () => {
       harness().write('log', content)
       const pin = await harness().store.stat(at('log'))
