@@ -37,9 +37,11 @@ const MEDIA_TYPES: Readonly<Record<ArchiveFormat, string>> = {
 
 const LOADS_AT_ONCE = 16
 const REREADS_AT_ONCE = 4
-const FREE_SLAB_BYTES = 8 * 1024 * 1024
+const WALKS_AT_ONCE = 4
+/** More than is ever in use at once, so that slabs are used again rather than left to the garbage collector. */
+const FREE_SLAB_BYTES = 64 * 1024 * 1024
 /** Read ahead by all archives together, beyond what each is about to send. */
-const AHEAD_BYTES = 32 * 1024 * 1024
+const AHEAD_BYTES = 16 * 1024 * 1024
 const CRC_CACHE_BYTES = 32 * 1024 * 1024
 const LAYOUT_CACHE_BYTES = 32 * 1024 * 1024
 
@@ -82,6 +84,7 @@ export class Archives {
     slabs: new SlabPool(FREE_SLAB_BYTES),
     ahead: new AheadBudget(AHEAD_BYTES),
   }
+  readonly #walks = new Places(WALKS_AT_ONCE)
   readonly #crcs = new CrcCache(CRC_CACHE_BYTES)
   /** Clients that download the same archive share its layout, and a resumed download finds the checksums of the first. */
   readonly #zipPlans = new LRUCache<string, ZipPlan>({
@@ -116,7 +119,7 @@ export class Archives {
       )
     const leave = this.#enter()
     try {
-      const manifest = await buildManifest(store, folder, selection, this.#limits, signal)
+      const manifest = await buildManifest(store, folder, selection, this.#limits, signal, this.#walks)
       const contents = new MemberContents(store, manifest, this.#resources)
       if (format === 'zip' && compress)
         return this.#streamed(request, leave, (_start, _end, options) =>

@@ -5,6 +5,7 @@ import type { ArtifactStore, Entry } from '../store/store.ts'
 import { throwIfAborted } from './archive-abort.ts'
 import { ManifestBuilder, sameName, type Manifest } from './manifest-columns.ts'
 import { SelectionFilter, type Selection, type SelectionRoot } from './selection.ts'
+import { Places } from './archive-places.ts'
 import { Slices } from './slices.ts'
 
 export interface ManifestLimits {
@@ -20,7 +21,7 @@ const MAX_NAMED = 10
  * The members of an archive of `folder`: files and empty folders, by bytes of their paths. Folders with something in them are implied by
  * it, so that their times, which change whenever something is written into them, do not change the archive.
  *
- * An empty folder gives an empty manifest. Fails with NotFound when the selection leaves nothing of one that is not empty, or names a path that is not there;
+ * Each step of the walk takes one of the places `walks`, which archives share. An empty folder gives an empty manifest. Fails with NotFound when the selection leaves nothing of one that is not empty, or names a path that is not there;
  * TooLarge beyond a limit; PermissionDenied when members cannot be read, naming them; Unsupported when two would unpack as one.
  */
 export async function buildManifest(
@@ -29,12 +30,13 @@ export async function buildManifest(
   selection: Selection,
   limits: ManifestLimits,
   signal: AbortSignal,
+  walks: Places = new Places(Infinity),
 ): Promise<Manifest> {
   const filter = new SelectionFilter(selection)
   const members = new Members(folder, filter, limits)
   const slices = new Slices()
   for (const root of await filter.roots(store, folder, signal)) {
-    for await (const entries of walk(store, joinPath(folder, root.path), root, signal)) {
+    for await (const entries of walk(store, joinPath(folder, root.path), root, signal, walks)) {
       throwIfAborted(signal)
       for (const entry of entries) {
         members.offer(entry)
@@ -61,9 +63,26 @@ async function* walk(
   path: ArtifactPath,
   root: SelectionRoot,
   signal: AbortSignal,
+  walks: Places,
 ): AsyncGenerator<readonly Entry[], void> {
   if (root.entry !== undefined) yield [root.entry]
-  if (root.entry?.type !== 'file') yield* store.list(path, { recursive: true, signal })
+  if (root.entry?.type === 'file') return
+  const steps = store.list(path, { recursive: true, signal })[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      // Batches of a hundred walks at once would be a hundred megabytes of entries, which the heap would keep.
+      const leave = await walks.enter(root, signal)
+      try {
+        const step = await steps.next()
+        if (step.done === true) return
+        yield step.value
+      } finally {
+        leave()
+      }
+    }
+  } finally {
+    await steps.return?.()
+  }
 }
 
 async function isEmptyFolder(

@@ -83,6 +83,11 @@ export function problemOf(error: AppError, requestId: string): Problem {
   }
 }
 
+/** A problem as JSON in which no text of the request can look like markup, to whatever reads it. */
+export function problemText(problem: Problem): string {
+  return JSON.stringify(problem).replaceAll('<', '\\u003c')
+}
+
 /** Answers with a problem; nothing of the answer may have been sent. Headers set before stay (Allow, Content-Range). */
 export function sendProblem(
   response: ServerResponse,
@@ -91,7 +96,7 @@ export function sendProblem(
   method = 'GET',
 ): void {
   const problem = problemOf(error, requestId)
-  const body = Buffer.from(`${JSON.stringify(problem)}\n`)
+  const body = Buffer.from(`${problemText(problem)}\n`)
   for (const name of ['content-disposition', 'accept-ranges', 'etag', 'last-modified', 'repr-digest', 'link'])
     response.removeHeader(name)
   response.statusCode = problem.status

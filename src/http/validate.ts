@@ -184,6 +184,11 @@ function createBodyReader(maxBodyBytes: number): RequestHandler {
   const json: RequestHandler = express.json({ limit: maxBodyBytes, type: JSON_TYPE, strict: false })
   const form: RequestHandler = express.text({ limit: maxBodyBytes, type: FORM })
   return (req, res, next) => {
+    // The parsers would read a body that is too long to its end before they refuse it.
+    if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) {
+      next(new AppError('TooLarge', `The body of the request is longer than ${maxBodyBytes} bytes.`))
+      return
+    }
     json(req, res, (error?: unknown) => {
       if (isParseFailure(error)) next(invalid('The body is not valid JSON.', error))
       else if (error !== undefined) next(error)

@@ -40,7 +40,7 @@ export class LocalScope {
   /**
    * Finds what is at `path` and hands it to `work`, which must be done with it when its promise settles.
    *
-   * System calls that fail in `work` become AppErrors of `path`. When nothing is found the root is looked at: if it is gone the store is
+   * System calls that fail in `work` become AppErrors of `path`. When nothing is found, or a file for a folder, the root is looked at: if it is gone the store is
    * Unavailable, and if it was replaced meanwhile the path is looked up once more.
    */
   async at<T>(
@@ -52,7 +52,7 @@ export class LocalScope {
     try {
       return await this.#attempt(boundary, path, operation, work)
     } catch (error) {
-      if (!isAppError(error, 'NotFound')) throw error
+      if (!isAppError(error, 'NotFound', 'NotDirectory')) throw error
       const root = await this.#root.refresh(operation)
       if (root === boundary.root) throw error
       return this.#attempt(this.#boundaryIn(root), path, operation, work)

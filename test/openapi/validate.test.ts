@@ -2,7 +2,7 @@ import express, { type ErrorRequestHandler } from 'express'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isAppError } from '../../src/errors.ts'
+import { statusOf, toAppError } from '../../src/http/problem.ts'
 import { bodyOf, createRequestValidator, queryOf } from '../../src/http/validate.ts'
 import { description } from './description.ts'
 
@@ -22,9 +22,10 @@ interface Answer {
 
 const reportError: ErrorRequestHandler = (error: unknown, _req, res, next) => {
   if (res.headersSent) next(error)
-  else if (isAppError(error)) res.status(400).json({ kind: error.kind, message: error.message })
-  else
-    res.status((error as { status?: number }).status ?? 500).json({ kind: 'other', message: String(error) })
+  else {
+    const { kind, message } = toAppError(error)
+    res.status(statusOf(kind)).json({ kind, message })
+  }
 }
 
 const app = express()
@@ -228,6 +229,6 @@ describe('outside the description', () => {
 
   it('a route that forgot the validator fails instead of reading unchecked parameters', async () => {
     expect(await get('/unchecked')).toMatchObject({ status: 200, query: {} })
-    expect(await get('/unchecked?x=1')).toMatchObject({ status: 400, kind: 'Internal' })
+    expect(await get('/unchecked?x=1')).toMatchObject({ status: 500, kind: 'Internal' })
   })
 })
