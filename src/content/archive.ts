@@ -22,8 +22,7 @@ import { TarRope } from './tar.ts'
 import { KnownChecksums, ZipChecksums } from './zip-checksums.ts'
 import { ZipLayout, ZipRope } from './zip.ts'
 
-export const ARCHIVE_FORMATS = ['zip', 'tar', 'tar.gz', 'tar.zst'] as const
-export type ArchiveFormat = (typeof ARCHIVE_FORMATS)[number]
+export type ArchiveFormat = 'zip' | 'tar' | 'tar.gz' | 'tar.zst'
 
 /** Part of the etag: to be raised with every change of the bytes that a manifest leads to, so that no client joins halves of two versions. */
 const FORMAT_VERSION = 1

@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 /** Most UTF-16 units of a pattern, before braces are expanded. */
 export const MAX_PATTERN_LENGTH = 1024
 /** Most patterns that the braces of one may stand for. */
-export const MAX_ALTERNATIVES = 64
+const MAX_ALTERNATIVES = 64
 /** Most UTF-16 units of all alternatives together: it bounds the work for one path. */
 const MAX_EXPANDED_LENGTH = 4096
 

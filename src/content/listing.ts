@@ -46,7 +46,7 @@ export interface ListingPage {
 }
 
 /** A first recursive page counts on so far before it says "at least". */
-export const MAX_COUNTED = 200_000
+const MAX_COUNTED = 200_000
 
 /**
  * One page. A cursor names a place in the order, not an entry, so it stays valid while files come and go.

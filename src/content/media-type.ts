@@ -1,7 +1,7 @@
 // Media types by file name, never by content or by what a client says, and the closed list of those that a browser may show in place.
 import { lookup } from 'mime-types'
 
-export const OCTET_STREAM = 'application/octet-stream'
+const OCTET_STREAM = 'application/octet-stream'
 
 // What runs write and mime-types does not know, or knows as something that no run holds (`.ts` as a video, `.rs` as XML).
 const TYPE_BY_EXTENSION = new Map([

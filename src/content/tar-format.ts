@@ -1,6 +1,6 @@
 // The records of a tar file in the pax interchange format (POSIX.1-2017, pax), as bytes.
 
-export const BLOCK = 512
+const BLOCK = 512
 /** What the size field holds: eleven octal digits. */
 const MAX_SIZE = 0o77777777777
 const NAME_BYTES = 100

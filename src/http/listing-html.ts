@@ -33,7 +33,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 }
 
 /** Text for HTML content and quoted attributes; control characters, which names may hold, are shown as a replacement. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, character => ESCAPES[character]!).replace(/[\0-\x1f\x7f]/g, '\u{fffd}')
 }
 
@@ -141,7 +141,7 @@ function tail(rows: number, { nextHref, totals }: HtmlOptions): string {
 }
 
 /** Binary units, as du -h and ls -h use them. */
-export function humanSize(bytes: number): string {
+function humanSize(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`
   const power = Math.min(Math.floor(Math.log2(bytes) / 10), 6)
   const value = bytes / 1024 ** power

@@ -39,7 +39,7 @@ export interface Problem {
 }
 
 /** Stable names for programs: `urn:polyaxon-outputs:problem:not-found`. */
-export function problemType(kind: ErrorKind): string {
+function problemType(kind: ErrorKind): string {
   return `urn:polyaxon-outputs:problem:${kind.replace(/(?<=.)[A-Z]/g, '-$&').toLowerCase()}`
 }
 
@@ -84,7 +84,7 @@ export function problemOf(error: AppError, requestId: string): Problem {
 }
 
 /** A problem as JSON in which no text of the request can look like markup, to whatever reads it. */
-export function problemText(problem: Problem): string {
+function problemText(problem: Problem): string {
   return JSON.stringify(problem).replaceAll('<', '\\u003c')
 }
 

@@ -1,7 +1,7 @@
 // The model file of the sample: 64 MiB in the safetensors format (a length, a JSON index, and the tensors' bytes).
 import { Random } from './random.ts'
 
-export const MODEL_BYTES = 64 * 1024 * 1024
+const MODEL_BYTES = 64 * 1024 * 1024
 
 /** The index begins after its own length, a little-endian uint64. */
 export const MODEL_INDEX_START = 8

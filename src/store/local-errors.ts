@@ -36,7 +36,7 @@ const KINDS: Readonly<Record<string, StoreErrorKind>> = {
 }
 
 /** The errno of a failed system call; undefined for any other error. */
-export function errnoOf(error: unknown): string | undefined {
+function errnoOf(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
   return typeof code === 'string' ? code : undefined
 }
