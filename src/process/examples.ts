@@ -1,4 +1,6 @@
 // Example requests that work with what the store holds, found by asking the service itself: so they know of layouts and base path.
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
 import type { components } from '../generated/api.d.ts'
 import { SAMPLE_EXPERIMENT, SAMPLE_MODEL } from '../sample/contents.ts'
 import { MODEL_HEADER_BYTES, MODEL_INDEX_START } from '../sample/model-file.ts'
@@ -40,7 +42,7 @@ async function sampleExamples(url: string, signal: AbortSignal): Promise<Example
 async function firstRun(start: string, signal: AbortSignal): Promise<Examples | undefined> {
   let folder = start
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    const { entries, links } = await list(folder, '', signal)
+    const { entries, links } = await list(folder, signal)
     if (links.archives !== undefined) return firstFile(folder, signal)
     const next = entries.find(entry => entry.type === 'directory')
     if (next === undefined) return undefined
@@ -49,19 +51,20 @@ async function firstRun(start: string, signal: AbortSignal): Promise<Examples | 
   return undefined
 }
 
+/** From the stream of all entries, which ends when the first file has come: a run may hold a hundred thousand. */
 async function firstFile(folder: string, signal: AbortSignal): Promise<Examples | undefined> {
-  const { entries } = await list(folder, '&recursive=true', signal)
-  const entry = entries.find(({ size, unreadable }) => size !== null && size > 0 && unreadable === undefined)
-  if (entry === undefined) return undefined
-  return {
-    folder,
-    file: new URL(entry.links.self, folder).href,
-    range: `0-${Math.min(entry.size!, 100) - 1}`,
+  const { ok, body } = await fetch(`${folder}?format=ndjson&recursive=true`, { signal })
+  if (!ok || body === null) return undefined
+  for await (const line of createInterface({ input: Readable.fromWeb(body) })) {
+    const { links, size, unreadable } = JSON.parse(line) as Partial<components['schemas']['Entry']>
+    if (links === undefined || !size || unreadable !== undefined) continue
+    return { folder, file: new URL(links.self, folder).href, range: `0-${Math.min(size, 100) - 1}` }
   }
+  return undefined
 }
 
-async function list(folder: string, query: string, signal: AbortSignal): Promise<Listing> {
-  const answer = await fetch(`${folder}?format=json&limit=100${query}`, { signal })
+async function list(folder: string, signal: AbortSignal): Promise<Listing> {
+  const answer = await fetch(`${folder}?format=json&limit=100`, { signal })
   if (!answer.ok) throw new Error(`The listing answered ${answer.status}.`)
   return (await answer.json()) as Listing
 }

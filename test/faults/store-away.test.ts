@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { ask, json } from '../support/client.ts'
-import { loggedFailures, MiB, startProcess } from '../support/process.ts'
+import { loggedFailures, MiB, startProcess, until } from '../support/process.ts'
 import type { ServiceProcess } from '../support/process.ts'
 import { Connection } from './connection.ts'
 import { OutputsFolder, RUN_URL } from './outputs-folder.ts'
@@ -108,6 +108,6 @@ it('does not start over a folder that is not there, and does not make it', async
 it('says in its log that the store is away, as a warning and not as a failure of its own', async () => {
   renameSync(folder.root, away())
   await ask(`${service.url}${RUN_URL}file.txt`)
-  expect(loggedFailures(service).join('\n')).toMatch(/store/i)
+  await until(() => /store/i.test(loggedFailures(service).join('\n')))
   expect(service.log()).not.toContain('"level":50')
 })
