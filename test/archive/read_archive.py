@@ -1,7 +1,6 @@
 """Prints for each member of an archive: its name in hexadecimal UTF-8, its size, its CRC-32.
 
     read_archive.py zip FILE         zipfile, which checks every checksum as it reads
-    read_archive.py zip-ends FILE    zipfile: the directory alone, and the contents of small members
     read_archive.py tar FILE         tarfile, seeking
     read_archive.py tar-stream -     tarfile, from standard input, compressed or not
 """
@@ -19,14 +18,11 @@ def show(name, size, content):
     print(name.encode("utf-8").hex(), size, crc)
 
 
-def read_zip(path, small_only):
+def read_zip(path):
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if small_only and member.file_size > 1 << 20:
-                print(member.filename.encode("utf-8").hex(), member.file_size, member.CRC)
-            else:
-                with archive.open(member) as content:
-                    show(member.filename, member.file_size, content)
+            with archive.open(member) as content:
+                show(member.filename, member.file_size, content)
 
 
 def read_tar(archive):
@@ -36,8 +32,8 @@ def read_tar(archive):
 
 
 kind, path = sys.argv[1:]
-if kind in ("zip", "zip-ends"):
-    read_zip(path, kind == "zip-ends")
+if kind == "zip":
+    read_zip(path)
 elif kind == "tar":
     with tarfile.open(path) as archive:
         read_tar(archive)
