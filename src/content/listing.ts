@@ -60,12 +60,13 @@ export async function listPage(
 ): Promise<ListingPage> {
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, query)
   const counting = query.recursive && cursor === undefined
+  const ordered = inSourceOrder(query)
   const matches = matching(source, query, {
     ...(signal && { signal }),
-    ...(query.sort === 'name' && query.order === 'asc' && cursor !== undefined && { after: cursor.key }),
-    ...(inSourceOrder(query) && query.glob === undefined && !counting && { limit: query.limit + 1 }),
+    ...(ordered && cursor !== undefined && { after: cursor.key }),
+    ...(ordered && query.glob === undefined && !counting && { limit: query.limit + 1 }),
   })
-  const page = inSourceOrder(query)
+  const page = ordered
     ? await firstOf(matches, query.limit + 1, counting)
     : await bestOf(matches, query, source.folder, cursor, counting)
   const entries = page.entries.slice(0, query.limit)

@@ -133,13 +133,8 @@ export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, bef
     'This is not a valid HTTP/1.1 request.',
   ]
   const requestId = randomUUID()
-  const body = JSON.stringify({
-    type: problemType('InvalidArgument'),
-    title: STATUS.InvalidArgument[1],
-    status: Number.parseInt(status),
-    detail,
-    requestId,
-  })
+  const problem = problemOf(new AppError('InvalidArgument', detail), requestId)
+  const body = problemText({ ...problem, status: Number.parseInt(status) })
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
       `X-Content-Type-Options: nosniff\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,

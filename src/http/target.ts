@@ -1,4 +1,5 @@
 // What a URL below /outputs names. The path is decoded here, once, and nowhere else.
+import { RUN_KINDS } from '../config/config.ts'
 import { AppError } from '../errors.ts'
 import type { RunReference } from '../runs/layout.ts'
 import { isRunKind } from '../runs/levels.ts'
@@ -29,11 +30,10 @@ export function parseTarget(rawPath: string): Target {
   if (raw === '') segments.length = 0
   const [owner, project, kind, id] = segments.slice(0, 4).map(decodeName)
   if (kind !== undefined && !isRunKind(kind))
-    throw new AppError(
-      'NotFound',
-      `There is no kind '${kind}': it is one of experiments, jobs, builds, groups and runs.`,
-      { op: 'resolve', path: kind },
-    )
+    throw new AppError('NotFound', `There is no kind '${kind}': it is one of ${RUN_KINDS.join(', ')}.`, {
+      op: 'resolve',
+      path: kind,
+    })
   if (owner === undefined || project === undefined || kind === undefined || id === undefined)
     return { type: 'level', level: known({ owner, project, kind }), slash }
   const path = parsePath(decodeURIComponent(segments.slice(4).join('/')))

@@ -10,8 +10,11 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
+import { request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask } from '../support/checked.ts'
 import { json } from '../support/client.ts'
@@ -253,18 +256,70 @@ describe('a selection by POST', () => {
   })
 })
 
-describe('limits on archives', () => {
-  it('on entries, bytes and archives in progress are said with the setting that sets them', async () => {
-    const limited = await startService(root, {
-      archives: { maxEntries: 3, maxBytes: 10 ** 9, maxInProgress: 1 },
-    })
+describe('a limit on archives', () => {
+  it.each([
+    ['maxEntries', { maxEntries: 3, maxBytes: 10 ** 9, maxInProgress: 1 }],
+    ['maxBytes', { maxEntries: 1000, maxBytes: 500, maxInProgress: 1 }],
+  ])('archives.%s is 413 and says the setting', async (setting, archives) => {
+    const limited = await startService(root, { archives })
     try {
       const answer = await ask(`${limited.url}/outputs/${RUN}/?archive=zip`)
       expect(answer.status).toBe(413)
-      expect((json(answer) as ProblemDocument).detail).toContain('archives.maxEntries')
+      expect((json(answer) as ProblemDocument).detail).toContain(`archives.${setting}`)
     } finally {
       await limited.close()
     }
+  })
+
+  it('archives.maxInProgress is 503 with Retry-After while one is sent, and gone with it', async () => {
+    put('ann/mnist/experiments/3/large.bin', Buffer.alloc(20_000_000))
+    const limited = await startService(root, { archives: { maxInProgress: 1 } })
+    const url = `${limited.url}/outputs/ann/mnist/experiments/3/?archive=tar`
+    try {
+      const held = await new Promise<IncomingMessage>((resolve, reject) => {
+        request(url, resolve).on('error', reject).end()
+      })
+      const refused = await ask(url)
+      expect(refused.status).toBe(503)
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+      expect((json(refused) as ProblemDocument).detail).toContain('archives.maxInProgress')
+      held.destroy()
+      await expect.poll(async () => (await ask(url)).status, { timeout: 10_000 }).toBe(200)
+    } finally {
+      await limited.close()
+    }
+  })
+})
+
+describe('a compressed archive', () => {
+  it.each([
+    ['tar.gz', gunzipSync],
+    ['tar.zst', zstdDecompressSync],
+  ])('as %s has no length, tag or ranges, and holds the tar', async (format, unpack) => {
+    const tar = await get('?archive=tar')
+    for (const headers of [{}, { range: 'bytes=0-9' }] as Record<string, string>[]) {
+      const answer = await get(`?archive=${format}`, { headers })
+      expect(answer.status).toBe(200)
+      expect(answer.headers).toMatchObject({
+        'accept-ranges': 'none',
+        'content-disposition': `attachment; filename="mnist-experiment-1.${format}"`,
+      })
+      expect(answer.headers['content-length']).toBeUndefined()
+      expect(answer.headers.etag).toBeUndefined()
+      expect(unpack(answer.body).equals(tar.body)).toBe(true)
+    }
+  })
+
+  it('as zip with compress is shorter than the stored one, and has neither length nor ranges', async () => {
+    const stored = await get('?archive=zip')
+    const deflated = await get('?archive=zip&compress=true')
+    expect([deflated.status, deflated.headers['accept-ranges'], deflated.headers['content-length']]).toEqual([
+      200,
+      'none',
+      undefined,
+    ])
+    expect(deflated.body.length).toBeLessThan(stored.body.length)
+    expect((await get('?archive=tar&compress=true')).status).toBe(400)
   })
 })
 
