@@ -1,27 +1,37 @@
 // Lint rules beyond style: the layers of the service, promises and streams. `npm run lint` runs it with types.
 import tseslint from 'typescript-eslint'
 
-/** errors <- store <- { runs | content } <- http <- app <- process <- main: a layer may import what stands left of it. */
+/** errors <- store <- config <- { runs | content } <- http <- app <- process <- main: a layer may import what stands left of it. */
 const layers = {
   'src/errors.ts': ['store', 'runs', 'content', 'http', 'config', 'app', 'process', 'main', 'sample'],
   'src/store/**': ['runs', 'content', 'http', 'config', 'app', 'process', 'main', 'sample'],
   'src/runs/**': ['content', 'http', 'app', 'process', 'main', 'sample'],
   'src/content/**': ['runs', 'http', 'config', 'app', 'process', 'main', 'sample'],
-  'src/config/**': ['store', 'runs', 'content', 'http', 'app', 'process', 'main', 'sample'],
+  'src/config/**': ['runs', 'content', 'http', 'app', 'process', 'main', 'sample'],
   'src/http/**': ['app', 'process', 'main', 'sample'],
   'src/sample/**': ['store', 'runs', 'content', 'http', 'config', 'app', 'process', 'main'],
   'src/app.ts': ['process', 'main', 'sample'],
 }
 
 /** Packages and built-in modules that belong to one place only. */
+const FILE_OWNERS = [
+  'src/store/local*.ts',
+  'src/store/secret*.ts',
+  'src/config/**',
+  'src/sample/**',
+  'src/process/**',
+]
 const owners = [
   { name: 'express', allowed: ['src/http/**', 'src/app.ts'] },
   { name: 'ajv/dist/2020.js', allowed: ['src/http/validate.ts'] },
-  { name: 'node:fs', allowed: ['src/store/local*.ts', 'src/config/**', 'src/sample/**', 'src/process/**'] },
-  {
-    name: 'node:fs/promises',
-    allowed: ['src/store/local*.ts', 'src/config/**', 'src/sample/**', 'src/process/**'],
-  },
+  { name: 'node:fs', allowed: FILE_OWNERS },
+  { name: 'node:fs/promises', allowed: FILE_OWNERS },
+  ...['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner', '@aws-sdk/credential-providers'].map(name => ({
+    name,
+    allowed: ['src/store/s3*.ts'],
+  })),
+  ...['@google-cloud/storage', 'google-auth-library'].map(name => ({ name, allowed: ['src/store/gcs*.ts'] })),
+  ...['@azure/storage-blob', '@azure/identity'].map(name => ({ name, allowed: ['src/store/azure*.ts'] })),
 ]
 
 function restrictedImports(files, allowedOwners) {
@@ -46,6 +56,11 @@ function restrictedImports(files, allowedOwners) {
       ],
     },
   }
+}
+
+/** The rules of the layer `layer` for those files in it that own packages. */
+function ownerIn(layer, files) {
+  return { ...restrictedImports(layer, ownersOf(files)), files: [files] }
 }
 
 const ownersOf = glob => owners.filter(owner => owner.allowed.includes(glob)).map(owner => owner.name)
@@ -100,10 +115,9 @@ export default tseslint.config(
     },
   },
   ...Object.keys(layers).map(files => restrictedImports(files, ownersOf(files))),
-  {
-    ...restrictedImports('src/store/local*.ts', ['node:fs', 'node:fs/promises']),
-    files: ['src/store/local*.ts'],
-  },
+  ...['local', 'secret', 's3', 'gcs', 'azure'].map(prefix =>
+    ownerIn('src/store/**', `src/store/${prefix}*.ts`),
+  ),
   {
     ...restrictedImports('src/http/**', ['express', 'ajv/dist/2020.js']),
     files: ['src/http/validate.ts'],

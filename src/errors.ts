@@ -22,6 +22,27 @@ export const ERROR_KINDS = [
 
 export type ErrorKind = (typeof ERROR_KINDS)[number]
 
+/**
+ * Why a store is Unavailable, as far as it is known: what an operator looks at first, and what tells a status code from another.
+ *
+ * `unreachable`, `timeout`, `throttled` and `interrupted` (a stream that broke, an answer that made no sense) pass by themselves; `credentials` (missing, wrong or expired
+ * keys), `denied` (keys without the right), `missing` (no such bucket), `region` (the bucket is elsewhere), `clock` (ours is wrong) and `misconfigured` do not.
+ */
+export const STORE_TROUBLES = [
+  'unreachable',
+  'timeout',
+  'throttled',
+  'interrupted',
+  'credentials',
+  'denied',
+  'missing',
+  'region',
+  'clock',
+  'misconfigured',
+] as const
+
+export type StoreTrouble = (typeof STORE_TROUBLES)[number]
+
 export interface ErrorContext {
   /** What was being done, in the words of the store contract: 'stat', 'list', 'open', 'read' … */
   readonly op?: string
@@ -29,6 +50,8 @@ export interface ErrorContext {
   readonly path?: string
   /** Whether the same request may succeed later without anybody changing anything. */
   readonly temporary?: boolean
+  /** For Unavailable: what ails the store. */
+  readonly trouble?: StoreTrouble
   /** Kept for the log only. */
   readonly cause?: unknown
 }
@@ -45,12 +68,14 @@ export class AppError extends Error {
   readonly op: string | undefined
   readonly path: string | undefined
   readonly temporary: boolean
+  readonly trouble: StoreTrouble | undefined
 
   constructor(kind: ErrorKind, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause })
     this.kind = kind
     this.op = context.op
     this.path = context.path
+    this.trouble = context.trouble
     this.temporary = context.temporary ?? (kind === 'Unavailable' || kind === 'RateLimited')
   }
 }

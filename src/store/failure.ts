@@ -1,8 +1,8 @@
 // The failures of the store contract in words for clients, so that every store says the same thing in the same case.
-import { AppError, type ErrorKind } from '../errors.ts'
+import { AppError, type ErrorKind, type StoreTrouble } from '../errors.ts'
 import type { ArtifactPath } from './path.ts'
 
-export type StoreOperation = 'stat' | 'list' | 'open' | 'read'
+export type StoreOperation = 'stat' | 'list' | 'open' | 'read' | 'write'
 
 export type StoreErrorKind = Extract<
   ErrorKind,
@@ -48,6 +48,40 @@ export function storeError(
   })
 }
 
+const TROUBLES: Readonly<Record<StoreTrouble, string>> = {
+  unreachable: 'cannot be reached: try again later',
+  timeout: 'did not answer in time: try again later',
+  throttled: 'asks to be left alone for a while: try again later',
+  interrupted: 'broke off its answers: try again later',
+  credentials:
+    "refuses the service's access keys as missing, wrong or expired: the operator must renew its secret",
+  denied: 'does not permit this to the service: the operator must grant its access keys the right',
+  missing: 'has no such bucket: the operator must correct the bucket or create it',
+  region: 'is in another region than configured: the operator must correct the region',
+  clock: "refuses the service's clock as wrong: the operator must set it",
+  misconfigured: 'cannot be used the way it is configured: the operator must look at the log',
+}
+
+const PASSING: ReadonlySet<StoreTrouble> = new Set(['unreachable', 'timeout', 'throttled', 'interrupted'])
+
+/** The store called `connection` is in trouble. `advice` is a further sentence that is safe for clients. */
+export function troubleError(
+  connection: string,
+  trouble: StoreTrouble,
+  operation: StoreOperation,
+  path: ArtifactPath,
+  { cause, advice }: { readonly cause?: unknown; readonly advice?: string | undefined } = {},
+): AppError {
+  const message = `The outputs store '${connection}' ${TROUBLES[trouble]}.${advice === undefined ? '' : ` ${advice}`}`
+  return new AppError('Unavailable', message, {
+    op: operation,
+    path,
+    trouble,
+    temporary: PASSING.has(trouble),
+    cause,
+  })
+}
+
 /** `error` as it reads when its artifact is called `path`; for stores that show another store's artifacts under other paths. */
 export function renamed(error: AppError, path: ArtifactPath): AppError {
   if (error.path === undefined || !(error.kind in MESSAGES)) return error
@@ -57,6 +91,7 @@ export function renamed(error: AppError, path: ArtifactPath): AppError {
     ...(error.op === undefined ? {} : { op: error.op }),
     path,
     temporary: error.temporary,
+    ...(error.trouble !== undefined && { trouble: error.trouble }),
     cause: error,
   })
 }

@@ -25,7 +25,13 @@ const BATCH_ENTRIES = 1000
 const CHUNK_BYTES = 256 * 1024
 
 export class MemoryStore implements ArtifactStore {
-  readonly capabilities: Capabilities = { emptyDirectories: true, modes: false, links: false }
+  readonly capabilities: Capabilities = {
+    emptyDirectories: true,
+    modes: false,
+    links: false,
+    changesInPlace: true,
+    latency: 'disk',
+  }
   readonly #files = new Map<ArtifactPath, MemoryFile>()
   readonly #directories = new Map<ArtifactPath, number>([[ROOT, Date.now()]])
   #versions = 0

@@ -1,6 +1,7 @@
 // A folder of a store as a store of its own, by putting the folder in front of every path.
 import { isAppError } from '../errors.ts'
-import { renamed, storeError, type StoreOperation } from './failure.ts'
+import { renamed, storeError } from './failure.ts'
+import { folderAt } from './folder-at.ts'
 import { ROOT, joinPath, parsePath, relativeTo, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
@@ -23,6 +24,7 @@ export function prefixed(store: ArtifactStore, folder: ArtifactPath): ArtifactSt
 
 class PrefixedStore implements ArtifactStore {
   readonly capabilities: Capabilities
+  readonly direct?: NonNullable<ArtifactStore['direct']>
   readonly #inner: ArtifactStore
   readonly #folder: ArtifactPath
 
@@ -30,12 +32,18 @@ class PrefixedStore implements ArtifactStore {
     this.capabilities = inner.capabilities
     this.#inner = inner
     this.#folder = folder
+    if (inner.direct !== undefined)
+      this.direct = async (path, asked, options) =>
+        // A file beside the folder, with its name, lies outside.
+        path === ROOT ? undefined : inner.direct!(joinPath(folder, path), asked, options).catch(this.#rethrow)
   }
 
-  async stat(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Entry> {
-    const entry = await this.#inner.stat(joinPath(this.#folder, path), options).catch(this.#rethrow)
-    this.#refuseFileAsRoot(path, entry, 'stat')
-    return this.#outward(entry)
+  async stat(path: ArtifactPath, options: { readonly signal?: AbortSignal } = {}): Promise<Entry> {
+    const asked =
+      path === ROOT
+        ? folderAt(this.#inner, this.#folder, options)
+        : this.#inner.stat(joinPath(this.#folder, path), options)
+    return this.#outward(await asked.catch(this.#rethrow))
   }
 
   async *list(path: ArtifactPath, options?: ListOptions): AsyncGenerator<readonly Entry[], void, undefined> {
@@ -48,18 +56,22 @@ class PrefixedStore implements ArtifactStore {
   }
 
   async open(path: ArtifactPath, options: OpenOptions = {}): Promise<OpenArtifact> {
+    if (path === ROOT) {
+      await this.stat(ROOT, options.signal ? { signal: options.signal } : {})
+      throw storeError('IsDirectory', 'open', ROOT)
+    }
     const inward =
       options.pin === undefined
         ? options
         : { ...options, pin: { ...options.pin, path: joinPath(this.#folder, path) } }
     const artifact = await this.#inner.open(joinPath(this.#folder, path), inward).catch(this.#rethrow)
-    if (path === ROOT) {
-      await artifact.close()
-      this.#refuseFileAsRoot(path, artifact.entry, 'open')
-    }
     return {
       entry: this.#outward(artifact.entry),
+      contentEncoding: artifact.contentEncoding,
       read: (start, end, readOptions) => this.#read(artifact, start, end, readOptions),
+      ...(artifact.storedCrc32 !== undefined && {
+        storedCrc32: crcOptions => artifact.storedCrc32!(crcOptions).catch(this.#rethrow),
+      }),
       close: () => artifact.close(),
     }
   }
@@ -88,10 +100,6 @@ class PrefixedStore implements ArtifactStore {
 
   #outward(entry: Entry): Entry {
     return { ...entry, path: relativeTo(this.#folder, entry.path) }
-  }
-
-  #refuseFileAsRoot(path: ArtifactPath, entry: Entry, operation: StoreOperation): void {
-    if (path === ROOT && entry.type === 'file') throw storeError('NotFound', operation, path)
   }
 
   readonly #rethrow = (error: unknown): never => {

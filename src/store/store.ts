@@ -1,4 +1,5 @@
 // The contract that every outputs store keeps. Its words are obligations: `test/contract` holds one case for each of them.
+import type { AppError } from '../errors.ts'
 import type { ArtifactPath } from './path.ts'
 
 export interface Entry {
@@ -27,6 +28,15 @@ export interface Capabilities {
   readonly modes: boolean
   /** Symbolic links can exist in the store. */
   readonly links: boolean
+  /**
+   * The content of an artifact can be changed in place, by appending too, while it is read. Elsewhere an artifact is replaced as a whole, and a read under way
+   * goes on with the old content or fails with Changed.
+   */
+  readonly changesInPlace: boolean
+  /** What a call waits for: with `network`, latency is hidden by asking for many things at once. */
+  readonly latency: 'disk' | 'network'
+  /** Calls that the store takes at once; further ones wait for their turn. Undefined where only the machine bounds them. */
+  readonly concurrency?: number
 }
 
 export interface ListOptions {
@@ -36,6 +46,11 @@ export interface ListOptions {
   readonly after?: string
   /** At most so many entries: the first ones in order. A store may use it to keep memory in proportion. */
   readonly limit?: number
+  /**
+   * Called with the number of artifacts that the walk left out because no ArtifactPath can name them (an object `a//b`, `../x`, or one with too long a name). Each is
+   * reported once, between the entries it would stand between.
+   */
+  readonly onOmitted?: (artifacts: number) => void
   readonly signal?: AbortSignal
 }
 
@@ -68,6 +83,8 @@ export interface Buffers {
 /** One artifact, opened: all reads see the same content or fail. */
 export interface OpenArtifact {
   readonly entry: Entry
+  /** The content coding that the bytes were stored with (RFC 9110 8.4), where the store knows of one. Sizes and ranges are of the coded bytes. */
+  readonly contentEncoding?: string | undefined
   /**
    * The bytes [start, end), 0 <= start <= end <= entry.size, in order.
    *
@@ -77,9 +94,45 @@ export interface OpenArtifact {
    * Aborting the signal ends the read with Aborted and releases what it holds.
    */
   read(start: number, end: number, options?: ReadOptions): AsyncIterable<Uint8Array>
+  /** The CRC-32 (ISO 3309, as in zip) of the whole content, where the store keeps it, without reading the content. Fails like `read`. */
+  storedCrc32?(options?: { readonly signal?: AbortSignal }): Promise<number | undefined>
   /** Releases the descriptor or connection, at once or when running reads end. Never fails; a second call does nothing. */
   close(): Promise<void>
 }
+
+/** Where the bytes of an artifact can be had without this service in between. */
+export type DirectDelivery =
+  /** A signed URL that expires; it carries file name and media type. */
+  | { readonly type: 'redirect'; readonly url: string }
+  /** An internal URI for the web server in front (`X-Accel-Redirect`), percent-encoded. */
+  | { readonly type: 'x-accel'; readonly uri: string }
+
+export interface DirectOptions {
+  /** The value of Content-Disposition that the client must see. */
+  readonly disposition: string
+  readonly mediaType: string
+  readonly signal?: AbortSignal
+}
+
+/** What a store let us do just now. */
+export interface Probe {
+  /** How a step went: done, not tried (with the reason), or the failure. */
+  readonly list: ProbeStep
+  readonly read: ProbeStep
+  readonly write: ProbeStep
+  /** Only where the store is configured to let clients fetch files themselves: whether one of them could, by an address as `direct` gives it. */
+  readonly deliver?: ProbeStep
+}
+
+/** Milliseconds that a step took; undefined where it was not timed. */
+interface Timed {
+  readonly elapsedMs?: number
+}
+
+export type ProbeStep =
+  | ({ readonly result: 'ok'; readonly detail?: string } & Timed)
+  | { readonly result: 'skipped'; readonly detail: string }
+  | ({ readonly result: 'failed'; readonly error: AppError } & Timed)
 
 /**
  * A place that holds artifacts.
@@ -107,6 +160,16 @@ export interface ArtifactStore {
 
   /** The same store confined to a folder, which need not exist: paths are relative to it and nothing outside can be reached, by links neither. */
   scoped(folder: ArtifactPath): ArtifactStore
+
+  /**
+   * Where a client can fetch a file itself; undefined where this store cannot tell (no keys to sign with, no setting). Does not look whether the file exists. With
+   * `asked`, a client asked for it: undefined too where the address would show a server that clients are not known to reach. Else only where the store is configured to
+   * deliver that way.
+   */
+  direct?(path: ArtifactPath, asked: boolean, options: DirectOptions): Promise<DirectDelivery | undefined>
+
+  /** Tries to list, to read one artifact, to have it delivered as configured, and to write and remove a small one of its own; never rejects. Only on an unscoped store. */
+  probe?(options?: { readonly signal?: AbortSignal }): Promise<Probe>
 
   /** Ends idle connections and watches. The store is not used afterwards. */
   close(): Promise<void>

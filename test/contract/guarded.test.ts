@@ -1,8 +1,10 @@
 // The guard on a store that hangs on demand.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { storeError, troubleError } from '../../src/store/failure.ts'
 import { guarded } from '../../src/store/guarded.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
+import { prefixed } from '../../src/store/prefixed.ts'
 import type { ArtifactStore, OpenArtifact } from '../../src/store/store.ts'
 import { at, bytes, listAll, pattern, readAll } from './harness.ts'
 
@@ -63,7 +65,7 @@ describe('guarded', () => {
   it('answers a hung operation with Unavailable at the deadline, and counts it until it settles', async () => {
     const { store, memory, gate } = gated()
     memory.write(at('a'), bytes('a'))
-    const guard = guarded(store, { maxOperations: 4, deadlineMs: DEADLINE_MS })
+    const guard = guarded(store, { maxOperations: 4, deadlineMs: DEADLINE_MS }, 'outputs')
     gate.shut()
     const begun = performance.now()
     for (const work of [guard.stat(at('a')), listAll(guard, ''), guard.open(at('a'))])
@@ -79,7 +81,7 @@ describe('guarded', () => {
   it('refuses at once when every place is hung, also in scoped views, and recovers', async () => {
     const { store, memory, gate } = gated()
     memory.write(at('run/a'), bytes('a'))
-    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS })
+    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS }, 'outputs')
     gate.shut()
     const hung = await Promise.allSettled([guard.stat(at('run/a')), guard.scoped(at('run')).stat(at('a'))])
     expect(hung.map(each => each.status)).toEqual(['rejected', 'rejected'])
@@ -107,7 +109,7 @@ describe('guarded', () => {
         return memory.stat(path)
       },
     }
-    const guard = guarded(slow, { maxOperations: 3, deadlineMs: 10_000 })
+    const guard = guarded(slow, { maxOperations: 3, deadlineMs: 10_000 }, 'outputs')
     const entries = await Promise.all(Array.from({ length: 90 }, () => guard.stat(at('a'))))
     expect(entries).toHaveLength(90)
     expect(most).toBe(3)
@@ -117,7 +119,7 @@ describe('guarded', () => {
   it('refuses those that wait once every place is hung, and those that find the queue full', async () => {
     const { store, memory, gate } = gated()
     memory.write(at('a'), bytes('a'))
-    const guard = guarded(store, { maxOperations: 1, deadlineMs: DEADLINE_MS })
+    const guard = guarded(store, { maxOperations: 1, deadlineMs: DEADLINE_MS }, 'outputs')
     gate.shut()
     const begun = performance.now()
     const waiting = Array.from({ length: 33 }, () => guard.stat(at('a')))
@@ -132,7 +134,7 @@ describe('guarded', () => {
   it('closes an artifact that was opened too late', async () => {
     const { store, memory, gate, closed } = gated()
     memory.write(at('a'), bytes('a'))
-    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS })
+    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS }, 'outputs')
     gate.shut()
     await expect(guard.open(at('a'))).rejects.toMatchObject(UNAVAILABLE)
     expect(closed()).toBe(0)
@@ -144,7 +146,7 @@ describe('guarded', () => {
   it('gives each chunk its own deadline, and none to the consumer', async () => {
     const { store, memory, gate } = gated()
     memory.write(at('data'), pattern(1_000_000))
-    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS })
+    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS }, 'outputs')
     const artifact = await guard.open(at('data'))
     let read = 0
     for await (const chunk of artifact.read(0, 1_000_000)) {
@@ -167,7 +169,7 @@ describe('guarded', () => {
   it('says that memory is still in use when a read is left during a hung chunk', async () => {
     const { store, memory, gate } = gated()
     memory.write(at('data'), pattern(1_000_000))
-    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS })
+    const guard = guarded(store, { maxOperations: 2, deadlineMs: DEADLINE_MS }, 'outputs')
     const artifact = await guard.open(at('data'))
     const steps = artifact.read(0, 1_000_000)[Symbol.asyncIterator]()
     await steps.next()
@@ -179,8 +181,97 @@ describe('guarded', () => {
     await artifact.close()
   })
 
+  it('names the connection, and tells a volume that hangs from a server that is slow', async () => {
+    for (const [latency, trouble] of [
+      ['disk', 'unreachable'],
+      ['network', 'timeout'],
+    ] as const) {
+      const { store, gate } = gated()
+      const limits = { maxOperations: 1, deadlineMs: DEADLINE_MS }
+      const remote = { ...store, capabilities: { ...store.capabilities, latency } }
+      const guard = guarded(remote, limits, 'lake')
+      gate.shut()
+      await expect(guard.stat(at('a'))).rejects.toMatchObject({
+        ...UNAVAILABLE,
+        trouble,
+        message: expect.stringMatching(/^The outputs store 'lake' .* within 0\.05 s\.$/) as string,
+      })
+      await expect(guard.stat(at('a'))).rejects.toMatchObject({
+        ...UNAVAILABLE,
+        message: expect.stringContaining("'lake' has too many operations") as string,
+      })
+      gate.open()
+    }
+  })
+
+  it('names the connection in what a store says that knows no name, and in its probe', async () => {
+    const cause = new Error('ENXIO')
+    const away = storeError('Unavailable', 'stat', at('a'), cause)
+    const keys = troubleError('lake', 'credentials', 'stat', at('a'))
+    let failure = away
+    const store: ArtifactStore = {
+      ...bind(new MemoryStore()),
+      stat: () => Promise.reject(failure),
+      probe: () =>
+        Promise.resolve({
+          list: { result: 'failed', error: failure },
+          read: { result: 'skipped', detail: 'x' },
+          write: { result: 'ok' },
+          deliver: { result: 'failed', error: failure },
+        }),
+    }
+    const guard = guarded(store, { maxOperations: 1, deadlineMs: DEADLINE_MS }, 'lake')
+    const named = {
+      kind: 'Unavailable',
+      message: "The outputs store 'lake' cannot be reached: try again later.",
+      trouble: 'unreachable',
+      cause,
+    }
+    await expect(guard.stat(at('a'))).rejects.toMatchObject(named)
+    expect(await guard.probe!()).toMatchObject({
+      list: { error: named },
+      read: { result: 'skipped', detail: 'x' },
+      write: { result: 'ok' },
+      deliver: { error: named },
+    })
+    failure = keys
+    await expect(guard.stat(at('a'))).rejects.toBe(keys)
+    expect((await guard.probe!()).list).toEqual({ result: 'failed', error: keys })
+  })
+
+  it('hands on what a store can do beyond the contract, and nothing that it cannot', async () => {
+    const memory = new MemoryStore()
+    memory.write(at('run/a'), bytes('a'))
+    const plain = guarded(memory, { maxOperations: 1, deadlineMs: DEADLINE_MS }, 'outputs')
+    expect(plain).toMatchObject({ direct: undefined, probe: undefined })
+    expect(await plain.open(at('run/a'))).toMatchObject({ storedCrc32: undefined })
+    const able: ArtifactStore = {
+      ...bind(memory),
+      open: async (path, options) =>
+        Object.assign(await memory.open(path, options), {
+          contentEncoding: 'gzip',
+          storedCrc32: () => Promise.resolve(7),
+        }),
+      direct: path => Promise.resolve({ type: 'redirect', url: `https://store/${path}` }),
+    }
+    const guard = guarded(able, { maxOperations: 1, deadlineMs: DEADLINE_MS }, 'outputs')
+    for (const [view, path] of [
+      [guard, 'run/a'],
+      [prefixed(guard, at('run')), 'a'],
+    ] as const) {
+      const artifact = await view.open(at(path))
+      expect(artifact.contentEncoding).toBe('gzip')
+      expect(await artifact.storedCrc32!()).toBe(7)
+      await artifact.close()
+      expect(await view.direct!(at(path), true, { disposition: 'inline', mediaType: 'x/y' })).toEqual({
+        type: 'redirect',
+        url: 'https://store/run/a',
+      })
+    }
+  })
+
   it('passes failures on as they are', async () => {
-    const guard = guarded(new MemoryStore(), { maxOperations: 2, deadlineMs: DEADLINE_MS })
+    const guard = guarded(new MemoryStore(), { maxOperations: 2, deadlineMs: DEADLINE_MS }, 'outputs')
     await expect(guard.stat(at('none'))).rejects.toMatchObject({ kind: 'NotFound', path: 'none' })
     await expect(guard.open(at('none')).then(readAll)).rejects.toMatchObject({ kind: 'NotFound' })
     expect(guard.operations).toEqual({ inFlight: 0, hung: 0 })

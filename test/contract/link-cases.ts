@@ -11,12 +11,12 @@ async function keysOf(store: ArtifactStore, folder: string, recursive = true): P
 export function linkCases(make: MakeHarness): void {
   describe('links', () => {
     const harness = eachCase(make)
-    const link = (path: string, target: string): void => harness().link!(path, target)
+    const link = (path: string, target: string) => harness().link!(path, target)
 
     it('count as what they point to: a file as a file, a folder as a folder', async () => {
-      harness().write('real/file', bytes('content'))
-      link('to-file', 'real/file')
-      link('to-folder', 'real')
+      await harness().write('real/file', bytes('content'))
+      await link('to-file', 'real/file')
+      await link('to-folder', 'real')
       const { store } = harness()
       expect(await keysOf(store, '')).toEqual([
         'real/',
@@ -35,10 +35,10 @@ export function linkCases(make: MakeHarness): void {
     })
 
     it('sort by what they point to, whatever the page size', async () => {
-      harness().write('d/x', bytes('x'))
-      link('a', 'd')
-      harness().write('a.txt', bytes('a'))
-      harness().write('a0', bytes('a'))
+      await harness().write('d/x', bytes('x'))
+      await link('a', 'd')
+      await harness().write('a.txt', bytes('a'))
+      await harness().write('a0', bytes('a'))
       const { store } = harness()
       expect(await keysOf(store, '', false)).toEqual(['a.txt', 'a/', 'a0', 'd/'])
       const paged: string[] = []
@@ -58,8 +58,8 @@ export function linkCases(make: MakeHarness): void {
       ['to themselves', 'link'],
       ['below a file', 'file/below'],
     ])('are not found and not listed when they lead %s', async (_, target) => {
-      harness().write('file', bytes('f'))
-      link('link', target)
+      await harness().write('file', bytes('f'))
+      await link('link', target)
       const { store } = harness()
       await expect(store.stat(at('link'))).rejects.toMatchObject({ kind: 'NotFound', path: 'link' })
       await expect(store.open(at('link'))).rejects.toMatchObject({ kind: 'NotFound' })
@@ -69,11 +69,11 @@ export function linkCases(make: MakeHarness): void {
     })
 
     it('that leave a scope are not followed, though they stay in the store', async () => {
-      harness().write('run1/own', bytes('1'))
-      harness().write('run10/secret', bytes('10'))
-      link('run1/file', '../run10/secret')
-      link('run1/folder', '../run10')
-      link('run1/back', '../run1/own')
+      await harness().write('run1/own', bytes('1'))
+      await harness().write('run10/secret', bytes('10'))
+      await link('run1/file', '../run10/secret')
+      await link('run1/folder', '../run10')
+      await link('run1/back', '../run1/own')
       const scoped = harness().store.scoped(at('run1'))
       expect(await keysOf(scoped, '')).toEqual(['back', 'own'])
       for (const path of ['file', 'folder', 'folder/secret'])
@@ -83,18 +83,18 @@ export function linkCases(make: MakeHarness): void {
     })
 
     it('are no scopes', async () => {
-      harness().write('real/file', bytes('f'))
-      link('alias', 'real')
+      await harness().write('real/file', bytes('f'))
+      await link('alias', 'real')
       const scoped = harness().store.scoped(at('alias'))
       await expect(scoped.stat(at('file'))).rejects.toMatchObject({ kind: 'NotFound' })
       await expect(listAll(scoped, '')).rejects.toMatchObject({ kind: 'NotFound' })
     })
 
     it('to a folder above them are left out of recursive lists, which end', async () => {
-      harness().write('a/b/file', bytes('f'))
-      link('a/b/self', '.')
-      link('a/b/up', '..')
-      link('a/b/root', '../..')
+      await harness().write('a/b/file', bytes('f'))
+      await link('a/b/self', '.')
+      await link('a/b/up', '..')
+      await link('a/b/root', '../..')
       const { store } = harness()
       expect(await keysOf(store, '')).toEqual(['a/', 'a/b/', 'a/b/file'])
       expect(await keysOf(store, 'a/b')).toEqual(['file'])
@@ -103,10 +103,10 @@ export function linkCases(make: MakeHarness): void {
     })
 
     it('between two folders do not make a recursive list endless', async () => {
-      harness().write('one/1', bytes('1'))
-      harness().write('two/2', bytes('2'))
-      link('one/to-two', '../two')
-      link('two/to-one', '../one')
+      await harness().write('one/1', bytes('1'))
+      await harness().write('two/2', bytes('2'))
+      await link('one/to-two', '../two')
+      await link('two/to-one', '../one')
       expect(await keysOf(harness().store, '')).toEqual([
         'one/',
         'one/1',
@@ -120,21 +120,21 @@ export function linkCases(make: MakeHarness): void {
     })
 
     it('never show what is outside while they are swapped under running requests', async () => {
-      harness().write('inside/file', bytes('inside'))
-      harness().write('other/file', bytes('inside'))
-      link('swapped', 'inside')
+      await harness().write('inside/file', bytes('inside'))
+      await harness().write('other/file', bytes('inside'))
+      await link('swapped', 'inside')
       const { store } = harness()
       let outward = false
-      const swap = (): void => {
-        harness().remove('swapped')
+      const swap = async (): Promise<void> => {
+        await harness().remove('swapped')
         outward = !outward
-        link('swapped', outward ? '/etc' : 'other')
+        await link('swapped', outward ? '/etc' : 'other')
       }
       for (let i = 0; i < 300; i++) {
         const listed = listAll(store, 'swapped')
         const file = withOpen(store, 'swapped/file', artifact => readAll(artifact))
         const outside = withOpen(store, 'swapped/passwd', artifact => readAll(artifact))
-        swap()
+        await swap()
         const [entries, content, secret] = await Promise.allSettled([listed, file, outside])
         if (entries.status === 'fulfilled') expect(entries.value.length).toBeLessThanOrEqual(1)
         if (content.status === 'fulfilled') expect(content.value.toString()).toBe('inside')

@@ -7,7 +7,13 @@ import type { ArtifactStore } from '../../src/store/store.ts'
 import { at, bytes, type Harness } from './harness.ts'
 import { describeStore } from './store-suite.ts'
 
-const CAPABILITIES = { emptyDirectories: true, modes: false, links: false }
+const CAPABILITIES = {
+  emptyDirectories: true,
+  modes: false,
+  links: false,
+  changesInPlace: true,
+  latency: 'disk',
+} as const
 
 function harnessOf(view: (store: MemoryStore) => ArtifactStore, folder = ROOT): Harness {
   const memory = new MemoryStore()
@@ -15,6 +21,7 @@ function harnessOf(view: (store: MemoryStore) => ArtifactStore, folder = ROOT): 
   const inFolder = (path: string) => joinPath(folder, at(path))
   return {
     store: view(memory),
+    keepsTimes: true,
     write: (path, content, options) => memory.write(inFolder(path), content, options),
     append: (path, content) => memory.append(inFolder(path), content),
     makeDirectory: path => memory.makeDirectory(inFolder(path)),
@@ -36,5 +43,5 @@ describeStore('memory store behind prefixed', CAPABILITIES, () => {
 })
 
 describeStore('memory store behind guarded', CAPABILITIES, () =>
-  Promise.resolve(harnessOf(memory => guarded(memory, { maxOperations: 16, deadlineMs: 10_000 }))),
+  Promise.resolve(harnessOf(memory => guarded(memory, { maxOperations: 16, deadlineMs: 10_000 }, 'memory'))),
 )

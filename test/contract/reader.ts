@@ -12,7 +12,7 @@ async function outcome(work: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-const store = await openLocalStore({ root: process.argv[2]! })
+const store = openLocalStore({ root: process.argv[2]! })
 const found: Record<string, unknown> = {
   list: await outcome(() => listAll(store, '')),
   recursive: await outcome(() => listAll(store, '', { recursive: true })),

@@ -12,7 +12,7 @@ export function describeStore(name: string, capabilities: Capabilities, make: Ma
   describe(name, () => {
     statCases(capabilities, make)
     listCases(capabilities, make)
-    readCases(make)
+    readCases(capabilities, make)
     if (capabilities.links) linkCases(make)
   })
 }

@@ -18,11 +18,13 @@ export interface Service {
   close(): Promise<void>
 }
 
-export type Overrides = { [K in keyof Config]?: Partial<Config[K]> }
+export type Overrides = { [K in keyof Omit<Config, 'connections'>]?: Partial<Config[K]> } & {
+  readonly connections?: Config['connections']
+}
 
 /** The defaults of the settings table, over `path`. */
 export function configFor(path: string, overrides: Overrides = {}): Config {
-  const grouped = <K extends keyof Config>(key: K, value: Config[K]): Config[K] =>
+  const grouped = <K extends keyof Omit<Config, 'connections'>>(key: K, value: Config[K]): Config[K] =>
     typeof value === 'object' ? { ...value, ...(overrides[key] as object) } : value
   return {
     server: grouped('server', {
@@ -34,7 +36,9 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       drainTimeoutMs: 5000,
     }),
     logLevel: 'silent',
-    outputs: grouped('outputs', { path, isDefault: false }),
+    connections: overrides.connections ?? [
+      { kind: 'local', name: 'outputs', path, isDefault: false, readOnly: false, delivery: 'proxy' },
+    ],
     layouts: grouped('layouts', {
       experiments: ['{owner}/{project}/experiments/{id}', '{owner}/{project}/groups/*/{id}'],
       jobs: ['{owner}/{project}/jobs/{id}'],
@@ -48,18 +52,18 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
   }
 }
 
-/** Serves the folder `path` (or `store`) on a free port of the loopback interface. */
+/** Serves the folder `path` (or `store`, or several by name) on a free port of the loopback interface. */
 export async function startService(
   path: string,
   overrides: Overrides = {},
-  store?: ArtifactStore,
+  store?: ArtifactStore | ReadonlyMap<string, ArtifactStore>,
 ): Promise<Service> {
   const config = configFor(path, overrides)
   const app = await createApp({
     config,
     logger: pino({ level: 'silent' }),
     description,
-    ...(store && { store }),
+    ...(store && { stores: store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]]) }),
   })
   const server = createServer(app.handler).on('clientError', app.clientError)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
