@@ -1,0 +1,53 @@
+// The end of one attempt: when it takes too long, or when nobody wants it any more.
+import { ObjectFailure } from './object-client.ts'
+import { following } from './object-signal.ts'
+
+export interface Limits<T> {
+  readonly signal: AbortSignal
+  readonly timeoutMs: number
+  /** For a timeout. */
+  readonly advice?: string
+  /** Frees what a result holds that comes after the end. */
+  readonly discard?: (late: T) => void
+}
+
+/**
+ * What `work` comes to, unless the signal is aborted or `timeoutMs` have passed before: then the signal that `work` got is aborted, and this rejects at once with `aborted` or `timeout`,
+ * also where `work` does not look at its signal. With a signal that is aborted already, `work` is not begun.
+ */
+export async function withinTime<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  { signal, timeoutMs, advice, discard }: Limits<T>,
+): Promise<T> {
+  if (signal.aborted) throw abortedBy(signal)
+  const attempt = following(signal)
+  const { promise: over, reject } = Promise.withResolvers<never>()
+  let ending: ObjectFailure | undefined
+  attempt.signal.addEventListener(
+    'abort',
+    () => {
+      ending = signal.aborted
+        ? abortedBy(signal)
+        : new ObjectFailure('timeout', advice === undefined ? {} : { advice })
+      reject(ending)
+    },
+    { once: true },
+  )
+  const timer = setTimeout(() => attempt.abort(), timeoutMs)
+  const working = work(attempt.signal)
+  try {
+    return await Promise.race([over, working])
+  } catch (error) {
+    // Whatever becomes of it interests nobody any more.
+    void working.then(discard, () => undefined)
+    // `work` may have noticed first, and says so in other words.
+    throw ending ?? error
+  } finally {
+    clearTimeout(timer)
+    attempt.detach()
+  }
+}
+
+export function abortedBy(signal: AbortSignal): ObjectFailure {
+  return new ObjectFailure('aborted', { cause: signal.reason })
+}
