@@ -1,0 +1,116 @@
+// From settings to SDK clients: keys, region, pool. Nothing is asked of any server here.
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+import { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
+import type { S3Definition } from './definition.ts'
+import { ObjectAgents } from './object-agents.ts'
+import type { ConnectOptions } from './object-client.ts'
+import { KeysUnavailable } from './s3-failure.ts'
+import { s3Settings, type S3Settings } from './s3-settings.ts'
+import { readCertificates } from './secret-file.ts'
+
+/** The region that requests are signed for and sent to. */
+export interface Region {
+  current: string
+  /** Whether it is this bucket's for certain: the operator says so, or the server did. */
+  certain: boolean
+}
+
+export interface S3Connection {
+  readonly client: S3Client
+  /** Makes URLs for the public endpoint; it never sends anything. */
+  readonly signer: S3Client
+  readonly region: Region
+  readonly legacyList: boolean
+  readonly agents: ObjectAgents
+}
+
+const DEFAULT_REGION = 'us-east-1'
+
+/** Rejects with ObjectFailure where settings or certificates cannot be used. */
+export async function connectS3(definition: S3Definition, options: ConnectOptions): Promise<S3Connection> {
+  const settings = s3Settings(definition, options.values)
+  const { connectMs, headersMs } = options.timeouts
+  const agents = new ObjectAgents({
+    maxConnections: definition.maxConnections,
+    connectMs,
+    verifyTls: settings.verifyTls,
+    certificates: await readCertificates(definition.caFile),
+  })
+  const region = await initialRegion(settings)
+  const common: S3ClientConfig = {
+    region: () => Promise.resolve(region.current),
+    requestHandler: {
+      httpAgent: agents.http,
+      httpsAgent: agents.https,
+      requestTimeout: headersMs,
+      throwOnRequestTimeout: true,
+      // Silence within a body is judged where the body is read: only there is it known who waits for whom.
+      socketTimeout: 0,
+    },
+    credentials: credentialsOf(settings),
+    // There is one policy of trying again, and it is not here.
+    maxAttempts: 1,
+    // Checksums that nobody asked for cost a second pass over each body (reading) and are refused by older servers (writing).
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  }
+  return {
+    client: new S3Client({
+      ...common,
+      ...endpointOf(settings.endpoint),
+      forcePathStyle: settings.pathStyle,
+    }),
+    signer: new S3Client({
+      ...common,
+      ...endpointOf(settings.publicEndpoint),
+      forcePathStyle: settings.publicPathStyle,
+    }),
+    region,
+    legacyList: settings.legacyList,
+    agents,
+  }
+}
+
+function endpointOf(endpoint: string | undefined): Pick<S3ClientConfig, 'endpoint'> {
+  return endpoint === undefined ? {} : { endpoint }
+}
+
+/** With nobody's word for it: the region of the surroundings (AWS_REGION, ~/.aws/config), which the first answer may correct. */
+async function initialRegion({ region, endpoint }: S3Settings): Promise<Region> {
+  if (region !== undefined) return { current: region, certain: true }
+  if (endpoint !== undefined) return { current: DEFAULT_REGION, certain: false }
+  const surroundings = new S3Client({})
+  try {
+    return { current: await surroundings.config.region(), certain: false }
+  } catch {
+    return { current: DEFAULT_REGION, certain: false }
+  } finally {
+    surroundings.destroy()
+  }
+}
+
+type Provider = ReturnType<typeof fromNodeProviderChain>
+
+const NO_KEYS = 'No access keys were found: name a secret, or give the service a role.'
+const NO_ROLE = 'The role cannot be assumed: look at its trust policy and at the keys that assume it.'
+
+function credentialsOf({ keys, role }: S3Settings): S3ClientConfig['credentials'] {
+  const own = keys ?? explained(fromNodeProviderChain(), NO_KEYS)
+  if (role === undefined) return own
+  const { arn, sessionName, durationSeconds } = role
+  const assumed = fromTemporaryCredentials({
+    masterCredentials: own,
+    params: { RoleArn: arn, RoleSessionName: sessionName, DurationSeconds: durationSeconds },
+  })
+  return explained(assumed, NO_ROLE)
+}
+
+function explained(provider: Provider, advice: string): Provider {
+  return async properties => {
+    try {
+      return await provider(properties)
+    } catch (cause) {
+      throw cause instanceof KeysUnavailable ? cause : new KeysUnavailable(advice, cause)
+    }
+  }
+}
