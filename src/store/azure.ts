@@ -1,0 +1,221 @@
+// A container of Azure Blob Storage through @azure/storage-blob.
+import type { Agent } from 'node:http'
+import { Readable } from 'node:stream'
+import {
+  BlobServiceClient,
+  newPipeline,
+  type ContainerClient,
+  type RequestPolicyFactory,
+} from '@azure/storage-blob'
+import { azureAccess, type AzureAccess } from './azure-access.ts'
+import { azureFailure } from './azure-failure.ts'
+import { credentialFor, type SdkCredential } from './azure-identity.ts'
+import { AzureList } from './azure-list.ts'
+import { bareEtag, codingOf, isFolder, wholeSeconds } from './azure-properties.ts'
+import { AzureSigner } from './azure-sign.ts'
+import type { AzureDefinition } from './definition.ts'
+import { ObjectAgents } from './object-agents.ts'
+import {
+  ObjectFailure,
+  type ConnectObjects,
+  type GetRequest,
+  type ListRequest,
+  type ObjectBody,
+  type ObjectClient,
+  type ObjectHead,
+  type ObjectPage,
+  type ObjectTimeouts,
+  type SignRequest,
+} from './object-client.ts'
+import { withinTime } from './object-deadline.ts'
+import { checkPart, discard, ResponseBody } from './object-response.ts'
+import { readCertificates } from './secret-file.ts'
+
+/** Connects to the container of `definition`, without asking it anything yet. Rejects with ObjectFailure where definition and secret together name no way in. */
+export function azureObjects(definition: AzureDefinition): ConnectObjects {
+  return async ({ values, timeouts }) => {
+    const access = azureAccess(definition, values)
+    const credential = await credentialFor(access)
+    const agents = new ObjectAgents({
+      maxConnections: definition.maxConnections,
+      connectMs: timeouts.connectMs,
+      verifyTls: definition.verifyTls ?? true,
+      certificates: await readCertificates(definition.caFile),
+    })
+    return new AzureObjects({ definition, access, credential, agents, timeouts })
+  }
+}
+
+interface Connection {
+  readonly definition: AzureDefinition
+  readonly access: AzureAccess
+  readonly credential: SdkCredential
+  readonly agents: ObjectAgents
+  readonly timeouts: ObjectTimeouts
+}
+
+class AzureObjects implements ObjectClient {
+  /**
+   * Azure documents no more than "alphabetical order". Listed, all of Unicode comes by UTF-16 code units (https://github.com/blobfile/blobfile/pull/238), and Azurite compares
+   * JavaScript strings, which is the same.
+   */
+  readonly order = 'utf16'
+
+  readonly #agents: ObjectAgents
+  readonly #timeouts: ObjectTimeouts
+  readonly #container: ContainerClient
+  readonly #list: AzureList
+  readonly #signer: AzureSigner | undefined
+
+  constructor({ definition, access, credential, agents, timeouts }: Connection) {
+    this.#agents = agents
+    this.#timeouts = timeouts
+    const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } })
+    pipeline.factories.push(sendingOver(agents.for(new URL(access.endpoint).protocol)))
+    const sas = access.credential.kind === 'sas' ? `?${access.credential.token}` : ''
+    const service = new BlobServiceClient(`${access.endpoint}${sas}`, pipeline)
+    this.#container = service.getContainerClient(definition.bucket)
+    this.#list = new AzureList(this.#container)
+    // A shared access signature signs nothing, and to hand it on would give away everything that it allows.
+    if (access.credential.kind !== 'sas' && access.account !== undefined)
+      this.#signer = new AzureSigner({
+        service,
+        credential,
+        account: access.account,
+        container: definition.bucket,
+        endpoint: (definition.publicEndpoint ?? access.endpoint).replace(/\/+$/, ''),
+      })
+  }
+
+  get canStartAfter(): boolean {
+    return this.#list.canStartAfter
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ObjectPage> {
+    try {
+      return await this.#attempt(signal, abortSignal => this.#list.page(request, abortSignal))
+    } catch (error) {
+      // Hierarchical namespaces look for the directory that the prefix names.
+      if (isMissing(error)) return { objects: [], prefixes: [], token: undefined }
+      throw error
+    }
+  }
+
+  async head(key: string, signal: AbortSignal): Promise<ObjectHead> {
+    const found = await this.#attempt(signal, abortSignal =>
+      this.#container.getBlobClient(nameOf(key)).getProperties({ abortSignal }),
+    )
+    return {
+      key,
+      size: found.contentLength ?? 0,
+      etag: bareEtag(found.etag),
+      lastModifiedMs: wholeSeconds(found.lastModified),
+      ...(isFolder(found.metadata) && { isFolder: true }),
+      contentEncoding: codingOf(found.contentEncoding),
+      crc32: undefined,
+    }
+  }
+
+  async get(key: string, request: GetRequest, signal: AbortSignal): Promise<ObjectBody> {
+    const { start, end, pin } = request
+    const response = await this.#attempt(
+      signal,
+      abortSignal =>
+        this.#container.getBlobClient(nameOf(key)).download(start, end - start, {
+          abortSignal,
+          conditions: { ifMatch: `"${pin}"` },
+          // Else the SDK resumes a broken body by itself.
+          maxRetryRequests: 0,
+        }),
+      late => discard(late.readableStreamBody),
+    )
+    const stream = response.readableStreamBody
+    try {
+      const { _response, contentRange, contentLength } = response
+      checkPart(request, { status: _response.status, contentRange, contentLength })
+      if (!(stream instanceof Readable)) throw new ObjectFailure('interrupted')
+    } catch (error) {
+      discard(stream)
+      throw error
+    }
+    return new ResponseBody(stream, { idleMs: this.#timeouts.idleMs, signal, failure: azureFailure })
+  }
+
+  async put(key: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (key.includes('\\'))
+      throw new ObjectFailure('misconfigured', {
+        advice: 'Azure keeps no backslash in a name: it would become a slash.',
+      })
+    await this.#attempt(signal, abortSignal =>
+      this.#container.getBlockBlobClient(key).upload(content, content.byteLength, { abortSignal }),
+    )
+  }
+
+  async remove(key: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#attempt(signal, abortSignal =>
+        // A blob that has snapshots cannot be deleted without them.
+        this.#container.getBlobClient(nameOf(key)).delete({ abortSignal, deleteSnapshots: 'include' }),
+      )
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+  }
+
+  async signedUrl(key: string, request: SignRequest, signal: AbortSignal): Promise<string | undefined> {
+    const signer = this.#signer
+    if (signer === undefined) return undefined
+    return this.#attempt(signal, abortSignal => signer.url(nameOf(key), request, abortSignal))
+  }
+
+  close(): void {
+    this.#agents.retire()
+  }
+
+  /** One attempt of `request`, its token included. Its answer must have begun, and but for downloads have ended, within the time for headers. */
+  async #attempt<T>(
+    signal: AbortSignal,
+    request: (signal: AbortSignal) => Promise<T>,
+    discardLate?: (late: T) => void,
+  ): Promise<T> {
+    try {
+      return await withinTime(request, {
+        signal,
+        timeoutMs: this.#timeouts.headersMs,
+        ...(discardLate !== undefined && { discard: discardLate }),
+      })
+    } catch (error) {
+      throw azureFailure(error)
+    }
+  }
+}
+
+/**
+ * Puts the SDK's requests on the connections of `agent`. It comes after the SDK's proxy policy, whose agents have no bounds and whose rules are not those of the other stores, and so
+ * has the last word.
+ */
+function sendingOver(agent: Agent): RequestPolicyFactory {
+  return {
+    create: next => ({
+      sendRequest: request => {
+        // The SDK's own value tells the version of the operating system's kernel.
+        request.headers.set('user-agent', 'polyaxon-outputs')
+        request.agent = agent
+        return next.sendRequest(request)
+      },
+    }),
+  }
+}
+
+/**
+ * The name of the blob `key`. None has a backslash: the service takes it for a slash (https://github.com/Azure/azure-sdk-for-php/issues/557, and so does Azurite), so that asking for `a\b`
+ * would give the blob `a/b`.
+ */
+function nameOf(key: string): string {
+  if (key.includes('\\')) throw new ObjectFailure('missing-object')
+  return key
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof ObjectFailure && error.reason === 'missing-object'
+}
