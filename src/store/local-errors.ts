@@ -1,4 +1,5 @@
 // What an errno means in the words of the store contract: the only place that knows error codes.
+import { constants } from 'node:os'
 import { AppError } from '../errors.ts'
 import { storeError, type StoreErrorKind, type StoreOperation } from './failure.ts'
 import type { ArtifactPath } from './path.ts'
@@ -35,15 +36,35 @@ const KINDS: Readonly<Record<string, StoreErrorKind>> = {
   ESHUTDOWN: 'Unavailable',
 }
 
+/** For codes that libuv has no name for, ESTALE and EDQUOT among them: Node calls them 'Unknown system error -116'. */
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno).map(([name, number]) => [-number, name]),
+)
+
 /** The errno of a failed system call; undefined for any other error. */
-function errnoOf(error: unknown): string | undefined {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
-  return typeof code === 'string' ? code : undefined
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code, errno } = error as NodeJS.ErrnoException
+  if (typeof code !== 'string' || code in KINDS) return code
+  return NAMES.get(errno ?? 0) ?? code
+}
+
+/**
+ * Whether a network file system says that its server does not know the file or folder behind a descriptor any more (ESTALE): it was removed or replaced by another
+ * machine, or the server exports anew. Looked up again by its path it may be there.
+ */
+export function isStale(error: unknown): boolean {
+  return errnoOf(error instanceof AppError ? error.cause : error) === 'ESTALE'
 }
 
 /** Whether the path that the call was given leads nowhere (any more). */
 export function isMissing(error: unknown): boolean {
   return KINDS[errnoOf(error) ?? ''] === 'NotFound'
+}
+
+/** Whether the service has no permission for what the call was to do. */
+export function isDenied(error: unknown): boolean {
+  return KINDS[errnoOf(error) ?? ''] === 'PermissionDenied'
 }
 
 /** The failure of a system call as an AppError; an AppError is returned as it is. */

@@ -2,8 +2,9 @@
 import fs from 'node:fs'
 import { isAppError } from '../errors.ts'
 import { throwIfAborted } from './failure.ts'
-import { isMissing } from './local-errors.ts'
+import { isDenied, isMissing } from './local-errors.ts'
 import { locate, type Located } from './local-locate.ts'
+import { isTransientName } from './local-names.ts'
 import type { OpenFolder } from './local-scope.ts'
 import { compareUtf8, joinPath, parsePath, type ArtifactPath } from './path.ts'
 
@@ -58,7 +59,7 @@ export async function readKeys(folder: OpenFolder, selection: KeySelection): Pro
   for await (const entries of readNames(folder)) {
     throwIfAborted(selection.signal, 'list', folder.path)
     for (const { name, type } of entries) {
-      if (type === 'other' || !keys.mayTake(name)) continue
+      if (type === 'other' || isTransientName(name, folder.located.isLocal) || !keys.mayTake(name)) continue
       if (type === 'unknown' || name.includes(REPLACEMENT)) unresolved.push(name)
       else if (!isNameable(folder, name)) keys.offer(name, 'unnameable')
       else keys.offer(type === 'directory' ? `${name}/` : name)
@@ -161,8 +162,7 @@ export async function followLink<T>(
       located.release()
     }
   } catch (error) {
-    const denied = error instanceof Error && 'code' in error && error.code === 'EACCES'
-    if (denied || isMissing(error) || isAppError(error, 'NotFound')) return undefined
+    if (isDenied(error) || isMissing(error) || isAppError(error, 'NotFound')) return undefined
     throw error
   }
 }

@@ -153,8 +153,9 @@ class FolderReader {
     }
     const { keys, marks } = this.#names
     const batch = keys.slice(this.#position, this.#position + BATCH_ENTRIES)
-    this.#position += batch.length
     this.#described = (await describe(folder, batch, marks, this.#lineage)).reverse()
+    // Last, since this begins anew when it fails on a folder that went stale.
+    this.#position += batch.length
   }
 
   /** The keys behind those read before, which may all be gone when they are described, so that more are needed. */
@@ -175,18 +176,36 @@ async function describe(
   lineage: Lineage | undefined,
 ): Promise<{ key: string; entry: Entry }[]> {
   const looks = await lookAt(folder, keys, marks)
-  const unsettled = await settle(looks, async index => (await lookAt(folder, [keys[index]!], marks))[0])
+  const unsettled = await settle(looks, folder.located.isLocal, async index => {
+    const [look] = await lookAt(folder, [keys[index]!], marks)
+    return look
+  })
+  const readable = await readabilityOf(folder, keys, looks)
   const described: { key: string; entry: Entry }[] = []
   for (const [index, key] of keys.entries()) {
     const path = pathOfKey(folder.path, key)
     const stats = looks[index]
     if (marks.get(key) === 'unnameable') described.push({ key, entry: unnameableEntry(path) })
     if (stats === undefined || !isStill(key, stats) || (stats.isDirectory() && isIn(lineage, stats))) continue
-    const readable =
-      modeAllows(stats, folder.reader) || (await isReadable(`${folder.located.at}/${nameOfKey(key)}`, stats))
-    described.push({ key, entry: entryOf(path, stats, !unsettled.has(index), readable) })
+    described.push({ key, entry: entryOf(path, stats, !unsettled.has(index), readable[index]!) })
   }
   return described
+}
+
+/** Whether each can be read. The kernel is asked where the mode does not tell, which on a network file system costs a question to the server. */
+async function readabilityOf(
+  folder: OpenFolder,
+  keys: readonly string[],
+  looks: readonly (fs.Stats | undefined)[],
+): Promise<boolean[]> {
+  const { isLocal, at } = folder.located
+  const readable = looks.map(stats => stats === undefined || modeAllows(stats, folder.reader, isLocal))
+  const unclear = [...readable.keys()].filter(index => !readable[index])
+  const answers = await folder.calls.each<number, boolean>(unclear, (index, done) => {
+    void isReadable(`${at}/${nameOfKey(keys[index]!)}`, looks[index]!).then(answer => done(null, answer))
+  })
+  for (const [i, index] of unclear.entries()) readable[index] = answers[i]!
+  return readable
 }
 
 function isStill(key: string, stats: fs.Stats): boolean {

@@ -1,6 +1,8 @@
 // Finding a file inside a boundary without races: a path is opened first, and what was opened is then asked where it is.
 import fs from 'node:fs'
 import { storeError, type StoreOperation } from './failure.ts'
+import type { CloseQueue } from './local-batch.ts'
+import { isTransientName } from './local-names.ts'
 import type { RootFolder } from './local-root.ts'
 import type { ArtifactPath } from './path.ts'
 
@@ -17,6 +19,7 @@ export interface Boundary {
   readonly realBytes: string
   /** Whether `/proc/self/fd` tells where an open descriptor is. */
   readonly hasProc: boolean
+  readonly closes: CloseQueue
 }
 
 /** Something found inside the boundary. The finder must release it. */
@@ -26,14 +29,37 @@ export interface Located {
   readonly at: string
   /** Whether calls on it return without waiting for a network. */
   readonly isLocal: boolean
-  /** Its attributes now. */
+  /** Its real path, one character for each byte. */
+  readonly realBytes: string
+  /** Its attributes now, as far as this machine knows. */
   again(): Promise<fs.Stats> | fs.Stats
   release(): void
 }
 
-export function boundaryOf(root: RootFolder, scope: ArtifactPath, hasProc: boolean): Boundary {
+/** An open file. Whoever opened it must close it. */
+export interface OpenDescriptor {
+  readonly fd: number
+  /** Attributes at the time of opening, asked of the server on a network file system. */
+  readonly stats: fs.Stats
+  readonly isLocal: boolean
+  /** Attributes now, asked of the server on a network file system. */
+  look(): Promise<fs.Stats> | fs.Stats
+  close(): Promise<void> | undefined
+}
+
+export function boundaryOf(
+  root: RootFolder,
+  scope: ArtifactPath,
+  hasProc: boolean,
+  closes: CloseQueue,
+): Boundary {
   const realPath = scope === '' ? root.realPath : `${root.realPath}/${scope}`
-  return { root, realPath, realBytes: Buffer.from(realPath).toString('latin1'), hasProc }
+  return { root, realPath, realBytes: bytesOf(realPath), hasProc, closes }
+}
+
+/** As text with one character for each byte, which any name of a disk has, valid UTF-8 or not. */
+export function bytesOf(path: string): string {
+  return Buffer.from(path).toString('latin1')
 }
 
 /**
@@ -65,15 +91,17 @@ async function locateByDescriptor(
     if (!isWithin(boundary.realBytes, real)) throw storeError('NotFound', operation, path)
     const stats = await fstat(fd, boundary.root.isLocal && !boundary.root.mounts.have(real))
     const isLocal = isLocalFile(boundary.root, stats)
+    if (isTransientName(real, isLocal)) throw storeError('NotFound', operation, path)
     return {
       stats,
       at: `/proc/self/fd/${fd}`,
       isLocal,
+      realBytes: real,
       again: () => fstat(fd, isLocal),
-      release: () => closeDescriptor(fd, isLocal),
+      release: () => closeName(fd, isLocal),
     }
   } catch (error) {
-    closeDescriptor(fd, boundary.root.isLocal)
+    closeName(fd, boundary.root.isLocal)
     throw error
   }
 }
@@ -93,28 +121,54 @@ async function locateByRealPath(
   const stats = await lstat(real)
   if ((await realPathOf(real)) !== real) throw storeError('NotFound', operation, path)
   const isLocal = isLocalFile(boundary.root, stats)
-  return { stats, at: real, isLocal, again: () => lstat(real), release: () => undefined }
+  const realBytes = bytesOf(real)
+  if (isTransientName(realBytes, isLocal)) throw storeError('NotFound', operation, path)
+  return { stats, at: real, isLocal, realBytes, again: () => lstat(real), release: () => undefined }
 }
 
 function isWithin(folder: string, real: string): boolean {
   return real === folder || (real.startsWith(folder) && real.charAt(folder.length) === '/')
 }
 
-/** Opens what was located for reading; never waits for a writer. The caller closes it with `closeDescriptor`. */
-export async function openLocated(
-  located: Located,
-  boundary: Boundary,
-): Promise<{ fd: number; stats: fs.Stats }> {
+/**
+ * Opens what was located for reading; never waits for a writer.
+ *
+ * On a network file system `stat` may tell attributes, size and all, that are a minute old. Opening is what makes a client ask its server (close-to-open
+ * consistency: nfs(5), "Data and metadata coherence"; CIFS and FUSE do the same), so `look` opens the file once more there.
+ */
+export async function openLocated(located: Located, boundary: Boundary): Promise<OpenDescriptor> {
+  const { isLocal } = located
+  const { closes } = boundary
   const fd = await openForReading(located, boundary)
   try {
-    const stats = await fstat(fd, located.isLocal)
+    const stats = await fstat(fd, isLocal)
     if (stats.ino !== located.stats.ino || stats.dev !== located.stats.dev || !stats.isFile())
       throw Object.assign(new Error('The file was replaced while it was opened.'), { code: 'ENOENT' })
-    return { fd, stats }
+    return {
+      fd,
+      stats,
+      isLocal,
+      look: () => (isLocal || !boundary.hasProc ? fstat(fd, isLocal) : lookAnew(fd, closes)),
+      close: () => closes.close(fd, isLocal),
+    }
   } catch (error) {
-    closeDescriptor(fd, located.isLocal)
+    await closes.close(fd, isLocal)
     throw error
   }
+}
+
+async function lookAnew(fd: number, closes: CloseQueue): Promise<fs.Stats> {
+  const again = await openAt(`/proc/self/fd/${fd}`, O_READ)
+  try {
+    return await fstat(again, false)
+  } finally {
+    await closes.close(again, false)
+  }
+}
+
+/** Makes a network file system ask its server which names the folder at a disk path holds, and anew for those that it remembers as missing. */
+export async function askForNames(folder: string, closes: CloseQueue): Promise<void> {
+  await closes.close(await openAt(folder, O_READ | fs.constants.O_DIRECTORY), false)
 }
 
 function openForReading(located: Located, boundary: Boundary): Promise<number> | number {
@@ -123,18 +177,18 @@ function openForReading(located: Located, boundary: Boundary): Promise<number> |
   return located.isLocal ? fs.openSync(located.at, O_READ) : openAt(located.at, O_READ)
 }
 
+/** Closes what only names a file. No server hears of that, so it never waits for one for long. */
+function closeName(fd: number, isLocal: boolean): void {
+  if (isLocal) fs.closeSync(fd)
+  else fs.close(fd, () => undefined)
+}
+
 /** Attributes of an open file, at once where that needs no network. */
-export function fstat(fd: number, isLocal: boolean): Promise<fs.Stats> | fs.Stats {
+function fstat(fd: number, isLocal: boolean): Promise<fs.Stats> | fs.Stats {
   if (isLocal) return fs.fstatSync(fd)
   return new Promise((resolve, reject) => {
     fs.fstat(fd, (error, stats) => (error === null ? resolve(stats) : reject(error)))
   })
-}
-
-/** close(2) on FUSE waits for the daemon, hence not on the event loop there. An error is of no use: nothing was written. */
-export function closeDescriptor(fd: number, isLocal: boolean): void {
-  if (isLocal) fs.closeSync(fd)
-  else fs.close(fd, () => undefined)
 }
 
 export function lstat(target: string): Promise<fs.Stats> {

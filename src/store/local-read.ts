@@ -1,8 +1,9 @@
 // An opened file of a local store: bytes by position, and the proof that they were still the same at the end.
 import fs from 'node:fs'
 import { checkRange, storeError, throwIfAborted } from './failure.ts'
-import { localError } from './local-errors.ts'
-import { closeDescriptor, fstat } from './local-locate.ts'
+import type { AppError } from '../errors.ts'
+import { isStale, localError } from './local-errors.ts'
+import type { OpenDescriptor } from './local-locate.ts'
 import { etagOf } from './local-entry.ts'
 import { Samples } from './local-samples.ts'
 import type { Entry, OpenArtifact, ReadOptions } from './store.ts'
@@ -15,25 +16,21 @@ const CHUNK_BYTES = 256 * 1024
  */
 const AT_ONCE_BYTES = 64 * 1024
 
-export interface OpenDescriptor {
-  readonly fd: number
-  /** Attributes when it was opened, come to rest. */
-  readonly stats: fs.Stats
-  readonly isLocal: boolean
-}
-
 /** Owns the descriptor. A read that is still inside the kernel keeps it open, since its number could be another file's by then. */
 export class LocalArtifact implements OpenArtifact {
   readonly entry: Entry
   readonly #file: OpenDescriptor
+  /** Attributes when it was opened, come to rest. */
+  readonly #stats: fs.Stats
   readonly #pinned: boolean
   #callsUnderWay = 0
   #closing: Promise<void> | undefined
   #lastCallEnded: (() => void) | undefined
 
-  constructor(entry: Entry, file: OpenDescriptor, pinned: boolean) {
+  constructor(entry: Entry, file: OpenDescriptor, stats: fs.Stats, pinned: boolean) {
     this.entry = entry
     this.#file = file
+    this.#stats = stats
     this.#pinned = pinned
   }
 
@@ -62,7 +59,7 @@ export class LocalArtifact implements OpenArtifact {
     }
   }
 
-  /** Waits for calls inside the kernel only; a read that comes back for more afterwards fails with Aborted. */
+  /** Waits for calls inside the kernel and the closing itself only; a read that comes back for more afterwards fails with Aborted. */
   close(): Promise<void> {
     this.#closing ??= this.#release()
     return this.#closing
@@ -70,7 +67,7 @@ export class LocalArtifact implements OpenArtifact {
 
   async #release(): Promise<void> {
     if (this.#callsUnderWay > 0) await new Promise<void>(resolve => (this.#lastCallEnded = resolve))
-    closeDescriptor(this.#file.fd, this.#file.isLocal)
+    await this.#file.close()
   }
 
   #checkOngoing(signal: AbortSignal | undefined): void {
@@ -85,7 +82,7 @@ export class LocalArtifact implements OpenArtifact {
       fs.read(this.#file.fd, buffer, 0, length, position, (error, bytesRead) => {
         this.#callEnded()
         if (error === null) resolve(bytesRead)
-        else reject(localError(error, 'read', this.entry.path))
+        else reject(this.#failure(error))
       })
     })
   }
@@ -94,7 +91,7 @@ export class LocalArtifact implements OpenArtifact {
     try {
       return fs.readSync(this.#file.fd, buffer, 0, length, position)
     } catch (error) {
-      throw localError(error, 'read', this.entry.path)
+      throw this.#failure(error)
     }
   }
 
@@ -103,7 +100,7 @@ export class LocalArtifact implements OpenArtifact {
    * Only a mapping that stays dirty across both looks escapes.
    */
   async #checkUnchanged(samples: Samples | undefined): Promise<void> {
-    const before = this.#file.stats
+    const before = this.#stats
     const now = await this.#statNow()
     let same = samples === undefined ? etagOf(now) === etagOf(before) : now.mtimeMs === before.mtimeMs
     // Appended to, or truncated and written anew with more: attributes do not tell, so what was given out is compared.
@@ -115,12 +112,18 @@ export class LocalArtifact implements OpenArtifact {
   async #statNow(): Promise<fs.Stats> {
     this.#callsUnderWay += 1
     try {
-      return await fstat(this.#file.fd, this.#file.isLocal)
+      return await this.#file.look()
     } catch (error) {
-      throw localError(error, 'read', this.entry.path)
+      throw this.#failure(error)
     } finally {
       this.#callEnded()
     }
+  }
+
+  /** A stale descriptor means that another machine removed or replaced the file. What is at its path now is another content, which must not be read on. */
+  #failure(error: unknown): AppError {
+    if (isStale(error)) return storeError('Changed', 'read', this.entry.path, error)
+    return localError(error, 'read', this.entry.path)
   }
 
   #callEnded(): void {

@@ -1,14 +1,17 @@
 // Where a local store begins: the real folder behind the configured path, and whether it is still the one that was mounted.
 import fs from 'node:fs'
-import { CallBudget } from './local-batch.ts'
-import { localError } from './local-errors.ts'
+import { dirname } from 'node:path'
+import { CallBudget, CloseQueue } from './local-batch.ts'
+import { isMissing, isStale, localError } from './local-errors.ts'
+import { askForNames } from './local-locate.ts'
 import { Mounts } from './local-mounts.ts'
 import { ROOT } from './path.ts'
 import { storeError, type StoreOperation } from './failure.ts'
 
 /**
  * File systems whose attributes and directories are in this machine's memory or on its disks (statfs(2), f_type): ext, XFS, Btrfs, tmpfs,
- * overlayfs, F2FS, ZFS, bcachefs. On every other one any call may wait for a network, so none is made on the event loop.
+ * overlayfs, F2FS, ZFS, bcachefs. On every other one (NFS, CIFS, CephFS, Lustre, and FUSE, which GlusterFS and the bucket mounts are) any call may wait for a
+ * network, so none is made on the event loop.
  */
 const LOCAL_FILE_SYSTEMS = new Set([
   0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630, 0xf2f52010, 0x2fc12fc1, 0xca451a4e,
@@ -33,65 +36,86 @@ export interface Reader {
 }
 
 /**
- * The root of a local store.
+ * The root of a local store. Making one asks nothing of the file system; the first use looks at the folder.
  *
- * A root that was a mount point when it was opened must stay one: after an unmount the folder below it is still there, and empty,
+ * A root that has been seen as a mount point must stay one: after an unmount the folder below it is still there, and empty,
  * and everything in the store would seem to be deleted.
  */
 export class LocalRoot {
-  #current: RootFolder
-  readonly #isMount: boolean
+  readonly #path: string
+  #current: RootFolder | undefined
+  #firstLook: Promise<RootFolder> | undefined
+  #wasMount = false
   readonly calls = new CallBudget()
+  readonly closes = new CloseQueue()
   readonly reader: Reader = {
     uid: process.geteuid?.() ?? 0,
     gids: new Set([process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])]),
   }
 
-  private constructor(folder: RootFolder, isMount: boolean) {
-    this.#current = folder
-    this.#isMount = isMount
+  /** `path` is absolute and need not exist. */
+  constructor(path: string) {
+    this.#path = path
   }
 
-  /** Fails with Unavailable when `path` is not a folder that can be looked at. */
-  static async open(path: string): Promise<LocalRoot> {
-    const folder = await examine(path, 'stat')
-    return new LocalRoot(folder, await isMountPoint(folder))
-  }
-
-  get current(): RootFolder {
+  /** The folder as it was last seen; undefined before the first look at it succeeded. */
+  get current(): RootFolder | undefined {
     return this.#current
+  }
+
+  /**
+   * The folder, looked at when it never was. Fails with Unavailable when it is not a folder that can be looked at.
+   *
+   * First uses that come together wait for one look, so that a mount that hangs costs one thread for all of them.
+   */
+  look(operation: StoreOperation): Promise<RootFolder> {
+    if (this.#current !== undefined) return Promise.resolve(this.#current)
+    this.#firstLook ??= this.refresh(operation).finally(() => (this.#firstLook = undefined))
+    return this.#firstLook
   }
 
   /** Looks at the root again and returns it, the same object when nothing changed; fails with Unavailable while it is gone. */
   async refresh(operation: StoreOperation): Promise<RootFolder> {
-    const folder = await examine(this.#current.path, operation)
-    if (this.#isMount && !(await isMountPoint(folder))) throw storeError('Unavailable', operation, ROOT)
-    const same =
-      folder.realPath === this.#current.realPath &&
-      folder.device === this.#current.device &&
-      folder.inode === this.#current.inode
-    if (!same) this.#current = folder
-    return this.#current
+    const folder = await examine(this.#path, this.closes, operation)
+    const known = this.#current
+    const isSame =
+      folder.realPath === known?.realPath && folder.device === known.device && folder.inode === known.inode
+    if (isSame && !this.#wasMount) return known
+    const isMount = await isMountPoint(folder)
+    if (this.#wasMount && !isMount) throw storeError('Unavailable', operation, ROOT)
+    this.#wasMount = isMount
+    return (this.#current = isSame ? known : folder)
   }
 }
 
-async function examine(path: string, operation: StoreOperation): Promise<RootFolder> {
+/** Fails with Unavailable. Where nothing is found the folder above is asked, since a client of a network file system remembers for a while what was not there. */
+async function examine(path: string, closes: CloseQueue, operation: StoreOperation): Promise<RootFolder> {
   try {
-    const realPath = await new Promise<string>((resolve, reject) => {
-      fs.realpath.native(path, (error, real) => (error === null ? resolve(real) : reject(error)))
+    return await lookAt(path).catch(async (error: unknown) => {
+      if (!isMissing(error) && !isStale(error)) throw error
+      await askForNames(dirname(path), closes)
+      return lookAt(path)
     })
-    const [stats, fileSystem] = await Promise.all([statOf(realPath), statfsOf(realPath)])
-    if (!stats.isDirectory()) throw storeError('Unavailable', operation, ROOT)
-    return {
-      path,
-      realPath: realPath === '/' ? '' : realPath,
-      device: stats.dev,
-      inode: stats.ino,
-      isLocal: LOCAL_FILE_SYSTEMS.has(fileSystem),
-      mounts: new Mounts(Buffer.from(realPath === '/' ? '' : realPath).toString('latin1')),
-    }
   } catch (error) {
     throw storeError('Unavailable', operation, ROOT, localError(error, operation, ROOT))
+  }
+}
+
+/** One call after the other, since each may hold a thread until a server answers. */
+async function lookAt(path: string): Promise<RootFolder> {
+  const realPath = await new Promise<string>((resolve, reject) => {
+    fs.realpath.native(path, (error, real) => (error === null ? resolve(real) : reject(error)))
+  })
+  // The slash makes an automount point mount, and a file fail.
+  const stats = await statOf(`${realPath}/`)
+  const fileSystem = await statfsOf(realPath)
+  return {
+    path,
+    realPath: realPath === '/' ? '' : realPath,
+    device: stats.dev,
+    inode: stats.ino,
+    isLocal: LOCAL_FILE_SYSTEMS.has(fileSystem),
+    mounts: new Mounts(Buffer.from(realPath === '/' ? '' : realPath).toString('latin1')),
   }
 }
 

@@ -1,8 +1,8 @@
 // The part of a local store that one view may reach: its root, or a folder in it.
 import type { CallBudget } from './local-batch.ts'
-import { localError } from './local-errors.ts'
+import { isDenied, isMissing, isStale, localError } from './local-errors.ts'
 import { isAppError } from '../errors.ts'
-import { boundaryOf, locate, type Boundary, type Located } from './local-locate.ts'
+import { askForNames, boundaryOf, bytesOf, locate, type Boundary, type Located } from './local-locate.ts'
 import { storeError, type StoreOperation } from './failure.ts'
 import type { LocalRoot, Reader, RootFolder } from './local-root.ts'
 import { ROOT, joinPath, type ArtifactPath } from './path.ts'
@@ -20,13 +20,12 @@ export class LocalScope {
   readonly #root: LocalRoot
   readonly #folder: ArtifactPath
   readonly #hasProc: boolean
-  #boundary: Boundary
+  #boundary: Boundary | undefined
 
   constructor(root: LocalRoot, folder: ArtifactPath, hasProc: boolean) {
     this.#root = root
     this.#folder = folder
     this.#hasProc = hasProc
-    this.#boundary = boundaryOf(root.current, folder, hasProc)
   }
 
   get reader(): Reader {
@@ -34,27 +33,37 @@ export class LocalScope {
   }
 
   within(folder: ArtifactPath): LocalScope {
-    return new LocalScope(this.#root, joinPath(this.#folder, folder), this.#hasProc)
+    return new LocalScope(this.#root, this.pathInStore(folder), this.#hasProc)
+  }
+
+  /** `path` as the store's root would call it. */
+  pathInStore(path: ArtifactPath): ArtifactPath {
+    return joinPath(this.#folder, path)
   }
 
   /**
    * Finds what is at `path` and hands it to `work`, which must be done with it when its promise settles.
    *
    * System calls that fail in `work` become AppErrors of `path`. When nothing is found, or a file for a folder, the root is looked at: if it is gone the store is
-   * Unavailable, and if it was replaced meanwhile the path is looked up once more.
+   * Unavailable. Where the failure may come from what this machine remembers (of a root that was replaced meanwhile, or of a network file system) the path is looked up once
+   * more and `work` begins anew.
    */
   async at<T>(
     path: ArtifactPath,
     operation: StoreOperation,
     work: (located: Located, boundary: Boundary) => Promise<T> | T,
   ): Promise<T> {
-    const boundary = this.#boundaryIn(this.#root.current)
+    const boundary = this.#boundaryIn(this.#root.current ?? (await this.#root.look(operation)))
     try {
       return await this.#attempt(boundary, path, operation, work)
     } catch (error) {
-      if (!isAppError(error, 'NotFound', 'NotDirectory')) throw error
+      const isAbsent = isAppError(error, 'NotFound', 'NotDirectory')
+      if (!isAbsent && !isStale(error)) throw error
       const root = await this.#root.refresh(operation)
-      if (root === boundary.root) throw error
+      if (root === boundary.root) {
+        if (isAbsent && !this.#mayBeRemote(root, path)) throw error
+        await this.#askForNames(root, path, operation)
+      }
       return this.#attempt(this.#boundaryIn(root), path, operation, work)
     }
   }
@@ -72,8 +81,40 @@ export class LocalScope {
     })
   }
 
+  /** Whether `path` is on a network file system, or would be if it were there. */
+  #mayBeRemote(root: RootFolder, path: ArtifactPath): boolean {
+    if (!root.isLocal) return true
+    return this.#hasProc && root.mounts.have(bytesOf(`${root.realPath}/${this.pathInStore(path)}`))
+  }
+
+  /**
+   * A client of a network file system remembers for up to a minute which names a folder holds, and which not (nfs(5), "Directory entry caching"), so that a file which another
+   * machine just wrote would be NotFound to whoever asked for it before, and a folder that it made anew would be stale. Opening a folder makes the client ask again; from the
+   * root downwards, as any of them may be new.
+   */
+  async #askForNames(root: RootFolder, path: ArtifactPath, operation: StoreOperation): Promise<void> {
+    const whole = boundaryOf(root, ROOT, this.#hasProc, this.#root.closes)
+    const segments = this.pathInStore(path).split('/')
+    for (let depth = 0; depth < segments.length; depth++) {
+      const above = segments.slice(0, depth).join('/') as ArtifactPath
+      try {
+        const folder = await locate(whole, diskPath(root, above), operation, path)
+        try {
+          await askForNames(folder.at, whole.closes)
+        } finally {
+          folder.release()
+        }
+      } catch (error) {
+        // The lookup that follows says what is wrong, in its own words.
+        if (isMissing(error) || isAppError(error) || isDenied(error) || isStale(error)) return
+        throw localError(error, operation, path)
+      }
+    }
+  }
+
   #boundaryIn(root: RootFolder): Boundary {
-    if (this.#boundary.root !== root) this.#boundary = boundaryOf(root, this.#folder, this.#hasProc)
+    if (this.#boundary?.root !== root)
+      this.#boundary = boundaryOf(root, this.#folder, this.#hasProc, this.#root.closes)
     return this.#boundary
   }
 
@@ -84,12 +125,8 @@ export class LocalScope {
     work: (located: Located, boundary: Boundary) => Promise<T> | T,
   ): Promise<T> {
     try {
-      const located = await locate(
-        boundary,
-        diskPath(boundary, joinPath(this.#folder, path)),
-        operation,
-        path,
-      )
+      const target = diskPath(boundary.root, this.pathInStore(path))
+      const located = await locate(boundary, target, operation, path)
       try {
         return await work(located, boundary)
       } finally {
@@ -101,9 +138,10 @@ export class LocalScope {
   }
 }
 
-/** By the configured path, so that a root behind a link that was pointed elsewhere is found there. */
-function diskPath(boundary: Boundary, path: ArtifactPath): string {
-  const { path: root } = boundary.root
-  if (path === ROOT) return root
+/**
+ * By the configured path, so that a root behind a link that was pointed elsewhere is found there. The slash at the end of the root's own makes an automount point mount
+ * (path_resolution(7)): opened without it, it would be an empty folder.
+ */
+function diskPath({ path: root }: RootFolder, path: ArtifactPath): string {
   return root.endsWith('/') ? `${root}${path}` : `${root}/${path}`
 }

@@ -1,45 +1,82 @@
 // The store of a local path, of a mounted volume too. See `local-locate.ts` for how it stays inside its root.
 import { existsSync } from 'node:fs'
+import { isAppError } from '../errors.ts'
+import type { Delivery } from './definition.ts'
 import { storeError, throwIfAborted } from './failure.ts'
 import { entryOf, etagOf, isReadable, modeAllows, settle } from './local-entry.ts'
+import { isDenied } from './local-errors.ts'
 import { listFolder } from './local-list.ts'
-import { closeDescriptor, fstat, openLocated, type Located } from './local-locate.ts'
-import { LocalArtifact, type OpenDescriptor } from './local-read.ts'
+import {
+  askForNames,
+  bytesOf,
+  openLocated,
+  type Boundary,
+  type Located,
+  type OpenDescriptor,
+} from './local-locate.ts'
+import { probeLocal } from './local-probe.ts'
+import { LocalArtifact } from './local-read.ts'
 import { LocalRoot } from './local-root.ts'
 import { LocalScope } from './local-scope.ts'
 import { ROOT, type ArtifactPath } from './path.ts'
-import type { ArtifactStore, Capabilities, Entry, ListOptions, OpenArtifact, OpenOptions } from './store.ts'
+import type {
+  ArtifactStore,
+  Capabilities,
+  DirectDelivery,
+  Entry,
+  ListOptions,
+  OpenArtifact,
+  OpenOptions,
+  Probe,
+} from './store.ts'
 
 export interface LocalStoreOptions {
-  /** The folder that holds the artifacts. It must exist, and may be behind links. */
+  /** The folder that holds the artifacts, absolute. It may be behind links, and away for a while. */
   readonly root: string
+  /** Whether the operator forbids changes. */
+  readonly readOnly?: boolean
+  readonly delivery?: Delivery
+  /** With `delivery: x-accel`: the internal location of the web server in front that is an alias of `root`, `/name/`. */
+  readonly accelLocation?: string
   /** False to do without `/proc/self/fd`, as where there is none. */
   readonly useProc?: boolean
 }
 
-/** Opens the store of a folder; fails with Unavailable when the folder is not there. */
-export async function openLocalStore({ root, useProc = true }: LocalStoreOptions): Promise<ArtifactStore> {
-  const hasProc = useProc && existsSync('/proc/self/fd')
-  return new LocalStore(new LocalScope(await LocalRoot.open(root), ROOT, hasProc))
+/** Opens the store of a folder. Asks nothing of the folder's file system: while it is away, every use fails with Unavailable. */
+export function openLocalStore(options: LocalStoreOptions): ArtifactStore {
+  const hasProc = options.useProc !== false && existsSync('/proc/self/fd')
+  return new LocalStore(new LocalScope(new LocalRoot(options.root), ROOT, hasProc), options)
 }
 
 class LocalStore implements ArtifactStore {
-  readonly capabilities: Capabilities = { emptyDirectories: true, modes: true, links: true }
+  readonly capabilities: Capabilities = {
+    emptyDirectories: true,
+    modes: true,
+    links: true,
+    changesInPlace: true,
+    latency: 'disk',
+  }
   readonly #scope: LocalScope
+  readonly #options: LocalStoreOptions
 
-  constructor(scope: LocalScope) {
+  constructor(scope: LocalScope, options: LocalStoreOptions) {
     this.#scope = scope
+    this.#options = options
   }
 
   async stat(path: ArtifactPath, options: { readonly signal?: AbortSignal } = {}): Promise<Entry> {
     throwIfAborted(options.signal, 'stat', path)
-    return this.#scope.at(path, 'stat', async located => {
+    return this.#scope.at(path, 'stat', async (located, boundary) => {
       if (!isArtifact(located, path)) throw storeError('NotFound', 'stat', path)
+      if (!located.isLocal && located.stats.isFile()) return statRemote(path, located, boundary)
+      // Whoever asks for the root wants to know whether the server answers, not what is remembered of it.
+      if (!located.isLocal && path === ROOT) await askServer(located, boundary)
       const looks = [located.stats]
-      const unsettled = await settle(looks, () => located.again())
+      const unsettled = await settle(looks, located.isLocal, () => located.again())
       throwIfAborted(options.signal, 'stat', path)
       const stats = looks[0]!
-      const readable = modeAllows(stats, this.#scope.reader) || (await isReadable(located.at, stats))
+      const readable =
+        modeAllows(stats, this.#scope.reader, located.isLocal) || (await isReadable(located.at, stats))
       return entryOf(path, stats, unsettled.size === 0, readable)
     })
   }
@@ -53,22 +90,46 @@ class LocalStore implements ArtifactStore {
     return this.#scope.at(path, 'open', async (located, boundary) => {
       if (located.stats.isDirectory()) throw storeError('IsDirectory', 'open', path)
       if (!isArtifact(located, path)) throw storeError('NotFound', 'open', path)
-      const { fd, stats } = await openLocated(located, boundary)
-      const file = { fd, stats, isLocal: located.isLocal }
+      const file = await openLocated(located, boundary)
       try {
         const artifact =
           options.pin === undefined ? await openCurrent(path, file) : openPinned(path, file, options.pin)
         throwIfAborted(options.signal, 'open', path)
         return artifact
       } catch (error) {
-        closeDescriptor(fd, located.isLocal)
+        await file.close()
         throw error
       }
     })
   }
 
   scoped(folder: ArtifactPath): ArtifactStore {
-    return new LocalStore(this.#scope.within(folder))
+    return new LocalStore(this.#scope.within(folder), this.#options)
+  }
+
+  /**
+   * The web server in front opens the path by itself and follows links wherever they lead, so only a file whose path holds no link below the root is left to it. Whoever may
+   * write to the volume could put a link there afterwards; the server's own check (nginx: `disable_symlinks`) covers that moment.
+   */
+  async direct(path: ArtifactPath): Promise<DirectDelivery | undefined> {
+    const { delivery, accelLocation } = this.#options
+    if (delivery !== 'x-accel' || accelLocation === undefined) return undefined
+    const pathInStore = this.#scope.pathInStore(path)
+    const holdsNoLink = await this.#scope
+      .at(path, 'open', ({ stats, realBytes }, { root }) => {
+        return stats.isFile() && realBytes === bytesOf(`${root.realPath}/${pathInStore}`)
+      })
+      .catch((error: unknown) => {
+        if (isAppError(error, 'NotFound')) return false
+        throw error
+      })
+    if (!holdsNoLink) return undefined
+    const encoded = pathInStore.split('/').map(encodeURIComponent).join('/')
+    return { type: 'x-accel', uri: `${accelLocation}${encoded}` }
+  }
+
+  probe(options: { readonly signal?: AbortSignal } = {}): Promise<Probe> {
+    return probeLocal(this, this.#scope, { readOnly: this.#options.readOnly ?? false, ...options })
   }
 
   /** Nothing is open between calls, and opened artifacts belong to their openers. */
@@ -82,15 +143,37 @@ function isArtifact({ stats }: Located, path: ArtifactPath): boolean {
   return stats.isDirectory() || (stats.isFile() && path !== ROOT)
 }
 
+/** The entry of a file as its server has it now; see `openLocated`. What cannot be opened has the attributes that this machine remembers. */
+async function statRemote(path: ArtifactPath, located: Located, boundary: Boundary): Promise<Entry> {
+  const file = await openLocated(located, boundary).catch((error: unknown) => {
+    if (isDenied(error)) return undefined
+    throw error
+  })
+  try {
+    const looks = [file?.stats ?? located.stats]
+    const unsettled = await settle(looks, false, () => file?.look() ?? located.again())
+    return entryOf(path, looks[0]!, unsettled.size === 0, file !== undefined)
+  } finally {
+    await file?.close()
+  }
+}
+
+/** Fails with what keeps the server of a network file system from answering. */
+async function askServer(folder: Located, { closes }: Boundary): Promise<void> {
+  await askForNames(folder.at, closes).catch((error: unknown) => {
+    if (!isDenied(error)) throw error
+  })
+}
+
 async function openCurrent(path: ArtifactPath, file: OpenDescriptor): Promise<LocalArtifact> {
   const looks = [file.stats]
-  const unsettled = await settle(looks, () => fstat(file.fd, file.isLocal))
+  const unsettled = await settle(looks, file.isLocal, () => file.look())
   const stats = looks[0]!
-  return new LocalArtifact(entryOf(path, stats, unsettled.size === 0, true), { ...file, stats }, false)
+  return new LocalArtifact(entryOf(path, stats, unsettled.size === 0, true), file, stats, false)
 }
 
 /** No wait: the pin was taken when the file had come to rest, so a content that differs has another validator. */
 function openPinned(path: ArtifactPath, file: OpenDescriptor, pin: Entry): LocalArtifact {
   if (etagOf(file.stats) !== pin.etag) throw storeError('Changed', 'open', path)
-  return new LocalArtifact(entryOf(path, file.stats, true, true), file, true)
+  return new LocalArtifact(entryOf(path, file.stats, true, true), file, file.stats, true)
 }

@@ -32,6 +32,7 @@ beforeAll(() => {
 })
 afterAll(() => folder.remove())
 
+/** 503 rather than 504: no other server has the request, the files themselves are away (RFC 9110 15.6.4). */
 function expectUnavailable({ status, headers }: Answer): void {
   expect(status).toBe(503)
   expect(headers['content-type']).toBe('application/problem+json')
@@ -90,8 +91,9 @@ describe('with operations that wait', () => {
   beforeEach(async () => {
     gate = new Promise(resolve => (release = resolve))
     const store = guarded(
-      hanging(await openLocalStore({ root: folder.root }), () => gate),
+      hanging(openLocalStore({ root: folder.root }), () => gate),
       { maxOperations: MAX_OPERATIONS, deadlineMs: DEADLINE_MS },
+      'outputs',
     )
     service = await startService(folder.root, {}, store)
   })
@@ -143,7 +145,7 @@ describe('with operations that wait', () => {
     expect((await ask(`${service.url}/readyz`)).status).toBe(503)
     release()
     await until(async () => (await get('file.txt')).status === 200)
-    expect((await ask(`${service.url}/readyz`)).status).toBe(200)
+    await until(async () => (await ask(`${service.url}/readyz`)).status === 200)
   })
 })
 
@@ -225,6 +227,34 @@ describe.skipIf(!canMount)('with a FUSE mount that hangs (needs root, /dev/fuse 
     expect((await timed(ask(`${service.url}/healthz`))).ms).toBeLessThan(DEADLINE_MS)
     await unmount()
     await until(async () => (await get(1, 'file.txt')).status === 200)
+  })
+
+  it('starts with a volume that hangs from the beginning, and serves the others whatever hangs on it', async () => {
+    await service.destroy()
+    service = await startProcess(folder.root, {
+      env: {
+        STORE_DEADLINE: `${DEADLINE_MS}ms`,
+        POLYAXON_PERSISTENCE_OUTPUTS: JSON.stringify({
+          data: { mountPath: folder.root, existingClaim: 'data' },
+          hung: { mountPath: mountPoint, existingClaim: 'hung' },
+          other: { mountPath: folder.root, existingClaim: 'other' },
+        }),
+      },
+    })
+    const onHung = `${service.url}/outputs/a/b/jobs/1/x.txt?connection=hung`
+    const answers = await Promise.all(Array.from({ length: 200 }, () => ask(onHung)))
+    for (const answer of answers) {
+      expectUnavailable(answer)
+      expect(answer.text).toContain("The outputs store 'hung'")
+    }
+    for (const connection of ['data', 'other']) {
+      const { value, ms } = await timed(get(1, `file.txt?connection=${connection}`))
+      expect(value).toMatchObject({ status: 200, text: 'content' })
+      expect(ms).toBeLessThan(DEADLINE_MS)
+    }
+    const ready = await timed(ask(`${service.url}/readyz`))
+    expect(ready.value.status).toBe(200)
+    expect(ready.ms).toBeLessThan(1000)
   })
 
   it('ends at SIGTERM although operations hang', async () => {

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { ask, json } from '../support/client.ts'
+import type { Answer } from '../support/client.ts'
 import { loggedFailures, MiB, startProcess, until } from '../support/process.ts'
 import type { ServiceProcess } from '../support/process.ts'
 import { Connection } from './connection.ts'
@@ -46,11 +47,19 @@ async function expectUnavailable(): Promise<void> {
       expect(headers['content-type']).toBe('application/problem+json')
       expect(Number(headers['retry-after'])).toBeGreaterThan(0)
       expect(text).not.toContain(folder.root)
-      if (method === 'GET') expect(JSON.parse(text)).toMatchObject({ status: 503, temporary: true })
+      if (method === 'GET')
+        expect(JSON.parse(text)).toMatchObject({
+          status: 503,
+          detail: "The outputs store 'outputs' cannot be reached: try again later.",
+          trouble: 'unreachable',
+          temporary: true,
+        })
     }
-  const ready = await ask(`${service.url}/readyz`)
-  expect(ready.status).toBe(503)
-  expect(json(ready)).toMatchObject({ stores: [{ name: 'outputs', status: 'unavailable' }] })
+  const ready = await readinessOf(503)
+  expect(json(ready)).toMatchObject({
+    status: 'unavailable',
+    stores: [{ name: 'outputs', status: 'unavailable', trouble: 'unreachable' }],
+  })
   expect(ready.text).not.toContain(folder.root)
   expect((await ask(`${service.url}/healthz`)).status).toBe(200)
 }
@@ -59,7 +68,14 @@ async function expectServed(): Promise<void> {
   expect(await ask(service.url + RUN_URL + 'file.txt')).toMatchObject({ status: 200, text: 'content' })
   expect((await ask(`${service.url}${RUN_URL}?archive=zip`)).status).toBe(200)
   expect((await ask(`${service.url}${RUN_URL}nothing.txt`)).status).toBe(404)
-  expect((await ask(`${service.url}/readyz`)).status).toBe(200)
+  await readinessOf(200)
+}
+
+/** Its answer once it has `status`: it asks the store at most once a second. */
+async function readinessOf(status: number): Promise<Answer> {
+  let answer: Answer
+  await until(async () => (answer = await ask(`${service.url}/readyz`)).status === status)
+  return answer!
 }
 
 it('answers 503 while the root is gone, never makes it anew, and goes on by itself when it is back', async () => {

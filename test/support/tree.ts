@@ -73,7 +73,8 @@ export class Tree {
   /** Removes everything, folders without permissions too. */
   remove(): void {
     openUp(this.root)
-    rmSync(this.root, { recursive: true, force: true })
+    // On NFS a folder is not empty as long as a file that was removed from it is open.
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
 }
 
