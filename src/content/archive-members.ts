@@ -2,26 +2,14 @@
 import { AppError } from '../errors.ts'
 import type { ArtifactStore, Entry, OpenArtifact, ReadOptions } from '../store/store.ts'
 import type { Manifest } from './manifest-columns.ts'
-import type { Places } from './archive-places.ts'
-import { rotatingBuffers, type SlabPool } from './rope-buffers.ts'
-import type { AheadBudget } from './rope-lookahead.ts'
+import type { ReadResources } from './archive-resources.ts'
+import { rotatingBuffers } from './rope-buffers.ts'
+import type { AheadLimits } from './rope-lookahead.ts'
 import type { Loaded } from './rope.ts'
 
 /** Contents up to this size are held whole on their way; it also decides about the form of a zip entry, so it is part of the format. */
 export const SMALL_BYTES = 256 * 1024
 const REREAD_BYTES = 512 * 1024
-
-/** What all archives of a process share for reading beside what they are sending just now. */
-export interface ReadResources {
-  /** Small members, loaded ahead. */
-  readonly loads: Places
-  /** Large members that are read again for their checksum, which takes long. */
-  readonly rereads: Places
-  /** Memory for the small members. */
-  readonly slabs: SlabPool
-  /** For what is loaded before its turn. */
-  readonly ahead: AheadBudget
-}
 
 export class MemberContents {
   readonly #store: ArtifactStore
@@ -34,7 +22,7 @@ export class MemberContents {
     this.#resources = resources
   }
 
-  get ahead(): AheadBudget {
+  get ahead(): AheadLimits {
     return this.#resources.ahead
   }
 
@@ -67,6 +55,33 @@ export class MemberContents {
     try {
       const options = isSmall ? { signal } : { signal, buffers: rotatingBuffers(REREAD_BYTES) }
       yield* this.stream(index, position, size, options)
+    } finally {
+      leave()
+    }
+  }
+
+  /**
+   * The CRC-32 that the store keeps of a member, without reading the content; undefined where it keeps none. Fails with Changed, like `stream`, when the
+   * artifact is not any more what the manifest says: the checksum of another content is worth nothing. Not `stillWanted` when its turn comes, it is not asked for.
+   */
+  async storedCrc32(
+    index: number,
+    signal: AbortSignal | undefined,
+    stillWanted: () => boolean,
+  ): Promise<number | undefined> {
+    // No disk keeps any, and opening a file to hear so is work.
+    if (this.#store.capabilities.latency === 'disk') return undefined
+    const leave = await this.#resources.loads.enter(this, signal)
+    try {
+      if (!stillWanted()) return undefined
+      const entry = this.#manifest.entry(index)
+      const artifact = await this.#open(entry, signal)
+      try {
+        if (artifact.entry.etag !== entry.etag) throw changed(entry)
+        return await artifact.storedCrc32?.(signal ? { signal } : {})
+      } finally {
+        await artifact.close()
+      }
     } finally {
       leave()
     }

@@ -6,16 +6,14 @@ import { AppError } from '../errors.ts'
 import type { ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore, ReadOptions } from '../store/store.ts'
 import { aborted } from './archive-abort.ts'
-import { MemberContents, type ReadResources } from './archive-members.ts'
-import { Places } from './archive-places.ts'
+import { MemberContents } from './archive-members.ts'
+import { ArchiveResources, type StoreResources } from './archive-resources.ts'
 import { deflatedZip } from './compressed-zip.ts'
 import { gzippedRope, zstdRope } from './compressed.ts'
 import { CrcCache } from './crc.ts'
 import { buildManifest, type ManifestLimits } from './manifest.ts'
 import type { Manifest } from './manifest-columns.ts'
 import type { Representation } from './representation.ts'
-import { AheadBudget } from './rope-lookahead.ts'
-import { SlabPool } from './rope-buffers.ts'
 import { readRope, ropeSize, type Rope } from './rope.ts'
 import type { Selection } from './selection.ts'
 import { TarRope } from './tar.ts'
@@ -34,13 +32,6 @@ const MEDIA_TYPES: Readonly<Record<ArchiveFormat, string>> = {
   'tar.zst': 'application/zstd',
 }
 
-const LOADS_AT_ONCE = 16
-const REREADS_AT_ONCE = 4
-const WALKS_AT_ONCE = 4
-/** More than is ever in use at once, so that slabs are used again rather than left to the garbage collector. */
-const FREE_SLAB_BYTES = 64 * 1024 * 1024
-/** Read ahead by all archives together, beyond what each is about to send. */
-const AHEAD_BYTES = 16 * 1024 * 1024
 const CRC_CACHE_BYTES = 32 * 1024 * 1024
 const LAYOUT_CACHE_BYTES = 32 * 1024 * 1024
 
@@ -57,6 +48,8 @@ export interface ArchiveRequest {
   readonly selection: Selection
   /** The name that a client saves the archive under. */
   readonly filename: string
+  /** Names the store among all that are configured: archives of one store share its places. */
+  readonly connection: string
   /** Names the store and run that `store` stands for: what is remembered about contents is kept apart by it. */
   readonly scopeKey: string
   /** Ends the walk; the reads have signals of their own. */
@@ -77,13 +70,7 @@ type Read = (
 /** The archives of one process: their limits, and what they share. */
 export class Archives {
   readonly #limits: ArchiveLimits
-  readonly #resources: ReadResources = {
-    loads: new Places(LOADS_AT_ONCE),
-    rereads: new Places(REREADS_AT_ONCE),
-    slabs: new SlabPool(FREE_SLAB_BYTES),
-    ahead: new AheadBudget(AHEAD_BYTES),
-  }
-  readonly #walks = new Places(WALKS_AT_ONCE)
+  readonly #resources = new ArchiveResources()
   readonly #crcs = new CrcCache(CRC_CACHE_BYTES)
   /** Clients that download the same archive share its layout, and a resumed download finds the checksums of the first. */
   readonly #zipPlans = new LRUCache<string, ZipPlan>({
@@ -108,7 +95,7 @@ export class Archives {
    * Fails with RateLimited when too many are in progress, with InvalidArgument for options that do not go together, and like `buildManifest`.
    */
   async open(store: ArtifactStore, request: ArchiveRequest): Promise<Representation> {
-    const { folder, format, selection, signal } = request
+    const { format, connection } = request
     const compress = request.compress === true
     if (compress && format !== 'zip')
       throw new AppError(
@@ -118,24 +105,34 @@ export class Archives {
       )
     const leave = this.#enter()
     try {
-      const manifest = await buildManifest(store, folder, selection, this.#limits, signal, this.#walks)
-      const contents = new MemberContents(store, manifest, this.#resources)
-      if (format === 'zip' && compress)
-        return this.#streamed(request, leave, (_start, _end, options) =>
-          deflatedZip(manifest, contents, options),
-        )
-      if (format === 'zip') {
-        const etag = archiveEtag(manifest, format)
-        return this.#seekable(request, leave, etag, this.#zipRope(store, request, manifest, etag))
-      }
-      const rope = new TarRope(manifest, contents)
-      if (format === 'tar') return this.#seekable(request, leave, archiveEtag(manifest, format), rope)
-      const compressed = format === 'tar.gz' ? gzippedRope : zstdRope
-      return this.#streamed(request, leave, (_start, _end, options) => compressed(rope, options.signal))
+      const resources = this.#resources.of(connection, store.capabilities)
+      const { folder, selection, signal } = request
+      const manifest = await buildManifest(store, folder, selection, this.#limits, signal, resources.walks)
+      return representation(request, { ...this.#made(store, request, manifest, resources), manifest, leave })
     } catch (error) {
       leave()
       throw error
     }
+  }
+
+  #made(
+    store: ArtifactStore,
+    request: ArchiveRequest,
+    manifest: Manifest,
+    resources: StoreResources,
+  ): Content {
+    const { format, compress } = request
+    const contents = new MemberContents(store, manifest, resources)
+    if (format === 'zip' && compress === true)
+      return streamed((_start, _end, options) => deflatedZip(manifest, contents, options))
+    if (format === 'zip') {
+      const etag = archiveEtag(manifest, format)
+      return seekable(this.#zipRope(store, request, manifest, etag, resources), etag)
+    }
+    const rope = new TarRope(manifest, contents)
+    if (format === 'tar') return seekable(rope, archiveEtag(manifest, format))
+    const compressed = format === 'tar.gz' ? gzippedRope : zstdRope
+    return streamed((_start, _end, options) => compressed(rope, options.signal))
   }
 
   #enter(): () => void {
@@ -149,7 +146,13 @@ export class Archives {
     return () => this.#inProgress--
   }
 
-  #zipRope(store: ArtifactStore, request: ArchiveRequest, manifest: Manifest, etag: string): ZipRope {
+  #zipRope(
+    store: ArtifactStore,
+    request: ArchiveRequest,
+    manifest: Manifest,
+    etag: string,
+    resources: StoreResources,
+  ): ZipRope {
     const { scopeKey, folder } = request
     // The etag says what the members are, not where: the same files in two runs are two plans.
     const key = `${scopeKey}\0${folder}\0${etag}`
@@ -158,7 +161,7 @@ export class Archives {
       known: new KnownChecksums(manifest.count),
     }
     this.#zipPlans.set(key, plan)
-    const contents = new MemberContents(store, plan.layout.manifest, this.#resources)
+    const contents = new MemberContents(store, plan.layout.manifest, resources)
     const checksums = new ZipChecksums({
       manifest: plan.layout.manifest,
       contents,
@@ -168,26 +171,29 @@ export class Archives {
     })
     return new ZipRope(plan.layout, contents, checksums)
   }
-
-  #seekable(request: ArchiveRequest, leave: () => void, etag: string, rope: Rope): Representation {
-    const read: Read = (start, end, options) => readRope(rope, start, end, options)
-    return representation(request, { size: ropeSize(rope), etag, read, leave })
-  }
-
-  #streamed(request: ArchiveRequest, leave: () => void, read: Read): Representation {
-    return representation(request, { size: undefined, etag: undefined, read, leave })
-  }
 }
 
-interface Opened {
+interface Content {
   readonly size: number | undefined
   readonly etag: string | undefined
   readonly read: Read
+}
+
+function seekable(rope: Rope, etag: string): Content {
+  return { size: ropeSize(rope), etag, read: (start, end, options) => readRope(rope, start, end, options) }
+}
+
+function streamed(read: Read): Content {
+  return { size: undefined, etag: undefined, read }
+}
+
+interface Opened extends Content {
+  readonly manifest: Manifest
   readonly leave: () => void
 }
 
 function representation({ format, filename }: ArchiveRequest, opened: Opened): Representation {
-  const { size, etag, read, leave } = opened
+  const { size, etag, read, manifest, leave } = opened
   const closing = new AbortController()
   return {
     size,
@@ -195,6 +201,7 @@ function representation({ format, filename }: ArchiveRequest, opened: Opened): R
     lastModifiedMs: undefined,
     mediaType: MEDIA_TYPES[format],
     filename,
+    omitted: manifest.omitted,
     async *read(start, end, options = {}) {
       const signal = options.signal ? AbortSignal.any([options.signal, closing.signal]) : closing.signal
       if (signal.aborted) throw aborted()

@@ -46,7 +46,7 @@ export class RunningCrc {
 
 /**
  * Passes chunks on and counts them. However the reading ends, `record` is given how far the count came; only not when it failed, because bytes
- * that were read before the store noticed a change may be of another content.
+ * that were read before the store noticed a change may be of another content. When `record` fails, so does the reading.
  */
 export async function* counted(
   chunks: AsyncIterable<Uint8Array>,

@@ -15,6 +15,12 @@ export class Digests {
     this.#maxBytes = maxBytes
   }
 
+  /** As `sha256`, but only where it need not be computed. */
+  known(scope: string, path: string, representation: Representation): Buffer | undefined {
+    const key = keyOf(scope, path, representation)
+    return key === undefined ? undefined : this.#known.get(key)
+  }
+
   /**
    * The digest of the whole representation; undefined when it is neither known nor cheap.
    *
@@ -27,9 +33,9 @@ export class Digests {
     representation: Representation,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    const { size, etag } = representation
-    if (size === undefined || etag === undefined) return undefined
-    const key = `${scope}\0${path}\0${etag}`
+    const { size } = representation
+    const key = keyOf(scope, path, representation)
+    if (size === undefined || key === undefined) return undefined
     const known = this.#known.get(key)
     if (known !== undefined || size > this.#maxBytes) return known
     const underWay = this.#underWay.get(key)
@@ -48,6 +54,11 @@ export class Digests {
       this.#underWay.delete(key)
     }
   }
+}
+
+/** Undefined where nothing says that the bytes stay the same. */
+function keyOf(scope: string, path: string, { etag }: Representation): string | undefined {
+  return etag === undefined ? undefined : `${scope}\0${path}\0${etag}`
 }
 
 async function compute(representation: Representation, size: number, signal: AbortSignal): Promise<Buffer> {

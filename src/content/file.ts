@@ -27,6 +27,10 @@ export class FileRepresentation implements Representation {
     return this.#artifact.entry.etag
   }
 
+  get contentEncoding(): string | undefined {
+    return this.#artifact.contentEncoding
+  }
+
   get lastModifiedMs(): number | undefined {
     return this.#artifact.entry.lastModifiedMs
   }

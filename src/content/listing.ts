@@ -43,6 +43,8 @@ export interface ListingPage {
   readonly next: string | undefined
   /** Of everything that the query matches: with `recursive`, on the first page. */
   readonly totals: Totals | undefined
+  /** Artifacts without a name that a path can have, as far as the store was walked for this page. */
+  readonly omitted: number
 }
 
 /** A first recursive page counts on so far before it says "at least". */
@@ -61,7 +63,9 @@ export async function listPage(
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, query)
   const counting = query.recursive && cursor === undefined
   const ordered = inSourceOrder(query)
+  let omitted = 0
   const matches = matching(source, query, {
+    onOmitted: artifacts => (omitted += artifacts),
     ...(signal && { signal }),
     ...(ordered && cursor !== undefined && { after: cursor.key }),
     ...(ordered && query.glob === undefined && !counting && { limit: query.limit + 1 }),
@@ -76,6 +80,7 @@ export async function listPage(
     entries,
     next: more ? encodeCursor(positionOf(last, query, source.folder), query) : undefined,
     totals: counting ? page.totals : undefined,
+    omitted,
   }
 }
 
@@ -83,7 +88,7 @@ export async function listPage(
 export async function* matching(
   source: ListSource,
   query: Pick<ListingQuery, 'recursive' | 'glob'>,
-  options: Pick<ListOptions, 'after' | 'limit' | 'signal'> = {},
+  options: Omit<ListOptions, 'recursive'> = {},
 ): AsyncGenerator<readonly Entry[]> {
   const matches = query.glob === undefined ? undefined : compileGlob(query.glob)
   const base = source.folder === '' ? 0 : source.folder.length + 1

@@ -18,6 +18,8 @@ export interface Manifest {
   readonly count: number
   /** Bytes of all contents together. */
   readonly contentBytes: number
+  /** Artifacts in the folders walked that no path can name, so that it is not known whether they were selected. */
+  readonly omitted: number
   /** What the columns take in memory. */
   readonly memoryBytes: number
   /** UTF-8 name inside the archive: relative, with `/` between segments and at the end of a folder's. A view: not to be written to. */
@@ -34,6 +36,9 @@ export interface Manifest {
   /** Feeds everything that decides about the bytes of an archive of these members. */
   hashInto(hash: Hash): void
 }
+
+/** What a file is called that has the name of a folder beside it: as git calls the file of such a conflict. */
+const ASIDE = '~file'
 
 /** Takes members in the order of their paths' bytes, each once. */
 export class ManifestBuilder {
@@ -53,6 +58,7 @@ export class ManifestBuilder {
   #modes = new Uint16Array(this.#capacity)
   /** Relative paths of the few members whose name in the archive is another. */
   readonly #renamed = new Map<number, ArtifactPath>()
+  readonly #aside = new Set<number>()
 
   /** Names are relative to `folder`. */
   constructor(folder: ArtifactPath) {
@@ -87,10 +93,23 @@ export class ManifestBuilder {
     this.#count++
   }
 
-  finish(): Manifest {
+  /**
+   * Gives a member that was added the name `…~file`, for a folder of its own name comes too.
+   *
+   * An object store can hold both; a disk cannot. With both names as they are unzip, tar and bsdtar lose what is in the folder, and Python stops there.
+   */
+  setAside(index: number): void {
+    const start = this.#starts[index]!
+    const name = this.#text.toString('utf8', start, start + this.#nameLengths[index]!)
+    if (!this.#renamed.has(index)) this.#renamed.set(index, name as ArtifactPath)
+    this.#aside.add(index)
+  }
+
+  finish(omitted = 0): Manifest {
     const count = this.#count
+    if (this.#aside.size > 0) this.#appendAside()
     if (this.#renamed.size > 0) this.#refuseEqualNames()
-    return new Columns(this.#folder, this.#contentBytes, {
+    return new Columns(this.#folder, this.#contentBytes, omitted, {
       text: Buffer.from(this.#text.subarray(0, this.#textLength)),
       starts: this.#starts.slice(0, count + 1),
       nameLengths: this.#nameLengths.slice(0, count),
@@ -99,6 +118,24 @@ export class ManifestBuilder {
       modes: this.#modes.slice(0, count),
       renamed: this.#renamed,
     })
+  }
+
+  #appendAside(): void {
+    const text = Buffer.allocUnsafeSlow(this.#textLength + this.#aside.size * ASIDE.length)
+    let length = 0
+    for (let index = 0; index < this.#count; index++) {
+      const start = this.#starts[index]!
+      const nameEnd = start + this.#nameLengths[index]!
+      this.#starts[index] = length
+      length += this.#text.copy(text, length, start, nameEnd)
+      if (this.#aside.has(index)) {
+        length += text.write(ASIDE, length)
+        this.#nameLengths[index] = nameEnd - start + ASIDE.length
+      }
+      length += this.#text.copy(text, length, nameEnd, this.#starts[index + 1])
+    }
+    this.#text = text
+    this.#textLength = this.#starts[this.#count] = length
   }
 
   /** A rename may meet another member that really has that name; one would overwrite the other when unpacked. */
@@ -147,7 +184,7 @@ function memberName(path: ArtifactPath): string {
   return /^[A-Za-z]:/.test(name) ? `${name.slice(0, 1)}%3A${name.slice(2)}` : name
 }
 
-export function sameName(name: string): AppError {
+function sameName(name: string): AppError {
   return new AppError(
     'Unsupported',
     `Two artifacts would unpack as '${name}': leave one out with exclude, or archive them one at a time.`,
@@ -169,12 +206,14 @@ class Columns implements Manifest {
   readonly count: number
   readonly contentBytes: number
   readonly memoryBytes: number
+  readonly omitted: number
   readonly #folder: ArtifactPath
   readonly #data: ColumnData
 
-  constructor(folder: ArtifactPath, contentBytes: number, data: ColumnData) {
+  constructor(folder: ArtifactPath, contentBytes: number, omitted: number, data: ColumnData) {
     this.count = data.sizes.length
     this.contentBytes = contentBytes
+    this.omitted = omitted
     this.#folder = folder
     this.#data = data
     this.memoryBytes = numericColumns(data).reduce((sum, column) => sum + column.byteLength, data.text.length)

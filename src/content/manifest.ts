@@ -1,9 +1,9 @@
 // Finds the members of an archive: one walk over what is selected, before the first byte is sent.
-import { AppError } from '../errors.ts'
-import { joinPath, relativeTo, type ArtifactPath } from '../store/path.ts'
-import type { ArtifactStore, Entry } from '../store/store.ts'
+import { AppError, isAppError } from '../errors.ts'
+import { joinPath, relativeTo, ROOT, type ArtifactPath } from '../store/path.ts'
+import type { ArtifactStore, Entry, ListOptions } from '../store/store.ts'
 import { throwIfAborted } from './archive-abort.ts'
-import { ManifestBuilder, sameName, type Manifest } from './manifest-columns.ts'
+import { ManifestBuilder, type Manifest } from './manifest-columns.ts'
 import { SelectionFilter, type Selection, type SelectionRoot } from './selection.ts'
 import { Places } from './archive-places.ts'
 import { Slices } from './slices.ts'
@@ -22,7 +22,8 @@ const MAX_NAMED = 10
  * it, so that their times, which change whenever something is written into them, do not change the archive.
  *
  * Each step of the walk takes one of the places `walks`, which archives share. An empty folder gives an empty manifest. Fails with NotFound when the selection leaves nothing of one that is not empty, or names a path that is not there;
- * TooLarge beyond a limit; PermissionDenied when members cannot be read, naming them; Unsupported when two would unpack as one.
+ * TooLarge beyond a limit; PermissionDenied when members cannot be read, naming them; Unsupported when two would unpack as one. A file with the name of a folder is
+ * renamed, and artifacts that no path can name are counted: the client can do nothing about either.
  */
 export async function buildManifest(
   store: ArtifactStore,
@@ -36,7 +37,8 @@ export async function buildManifest(
   const members = new Members(folder, filter, limits)
   const slices = new Slices()
   for (const root of await filter.roots(store, folder, signal)) {
-    for await (const entries of walk(store, joinPath(folder, root.path), root, signal, walks)) {
+    const options = { recursive: true, signal, onOmitted: members.omit }
+    for await (const entries of walk(store, joinPath(folder, root.path), root, options, walks)) {
       throwIfAborted(signal)
       for (const entry of entries) {
         members.offer(entry)
@@ -62,16 +64,18 @@ async function* walk(
   store: ArtifactStore,
   path: ArtifactPath,
   root: SelectionRoot,
-  signal: AbortSignal,
+  options: ListOptions & { readonly signal: AbortSignal },
   walks: Places,
 ): AsyncGenerator<readonly Entry[], void> {
   if (root.entry !== undefined) yield [root.entry]
   if (root.entry?.type === 'file') return
-  const steps = store.list(path, { recursive: true, signal })[Symbol.asyncIterator]()
+  const isGlobBase = root.entry === undefined && root.path !== ROOT
+  const list = isGlobBase ? listIfThere(store, path, options) : store.list(path, options)
+  const steps = list[Symbol.asyncIterator]()
   try {
     for (;;) {
       // Batches of a hundred walks at once would be a hundred megabytes of entries, which the heap would keep.
-      const leave = await walks.enter(root, signal)
+      const leave = await walks.enter(root, options.signal)
       try {
         const step = await steps.next()
         if (step.done === true) return
@@ -82,6 +86,23 @@ async function* walk(
     }
   } finally {
     await steps.return?.()
+  }
+}
+
+/** A pattern for what is not there matches nothing; only a selected path must exist. */
+async function* listIfThere(
+  store: ArtifactStore,
+  folder: ArtifactPath,
+  options: ListOptions,
+): AsyncGenerator<readonly Entry[], void> {
+  let isThere = false
+  try {
+    for await (const entries of store.list(folder, options)) {
+      isThere = true
+      yield entries
+    }
+  } catch (error) {
+    if (isThere || !isAppError(error, 'NotFound', 'NotDirectory', 'InvalidPath')) throw error
   }
 }
 
@@ -104,10 +125,11 @@ class Members {
   #emptySoFar: { readonly path: ArtifactPath; readonly entry: Entry } | undefined
   /** `path/` of the excluded folder that the walk is in. */
   #excluded: string | undefined
-  /** Added paths that the latest one begins with: object stores can hold both `a` and `a/b`, a disk where they are unpacked cannot. */
-  readonly #prefixes: ArtifactPath[] = []
+  /** Added members whose paths the latest one begins with: object stores can hold both `a` and `a/b`. */
+  readonly #prefixes: { readonly path: ArtifactPath; readonly index: number; aside: boolean }[] = []
   readonly #unreadable: string[] = []
   #unreadableCount = 0
+  #omitted = 0
 
   constructor(folder: ArtifactPath, filter: SelectionFilter, limits: ManifestLimits) {
     this.#folder = folder
@@ -140,6 +162,11 @@ class Members {
     if (folder !== undefined && this.#filter.includes(folder.path)) this.#add(folder.path, folder.entry)
   }
 
+  /** The walk leaves artifacts out. */
+  readonly omit = (artifacts: number): void => {
+    this.#omitted += artifacts
+  }
+
   refuseUnreadable(): void {
     if (this.#unreadableCount === 0) return
     const more = this.#unreadableCount - this.#unreadable.length
@@ -152,7 +179,7 @@ class Members {
   }
 
   finish(): Manifest {
-    return this.#builder.finish()
+    return this.#builder.finish(this.#omitted)
   }
 
   #add(path: ArtifactPath, entry: Entry): void {
@@ -161,7 +188,7 @@ class Members {
       if (this.#unreadable.length < MAX_NAMED) this.#unreadable.push(`'${path}'`)
       return
     }
-    this.#refuseCollision(path)
+    this.#setNamesakesAside(path)
     this.#builder.add(path, entry)
     if (this.#builder.count > this.#limits.maxEntries)
       throw tooLarge(this.#folder, `${this.#limits.maxEntries} members`, 'archives.maxEntries')
@@ -169,16 +196,21 @@ class Members {
       throw tooLarge(this.#folder, `${this.#limits.maxBytes} bytes`, 'archives.maxBytes')
   }
 
-  #refuseCollision(path: ArtifactPath): void {
+  /** Files with the name of a folder that `path` lies in, or of the empty folder that it is. */
+  #setNamesakesAside(path: ArtifactPath): void {
     let last = this.#prefixes.at(-1)
-    while (last !== undefined && !path.startsWith(last)) {
+    while (last !== undefined && !path.startsWith(last.path)) {
       this.#prefixes.pop()
       last = this.#prefixes.at(-1)
     }
     // Whatever else begins like the path stays in the list, `a-b` above `a`, until something comes that does not.
-    const same = this.#prefixes.find(prefix => path.length === prefix.length || path[prefix.length] === '/')
-    if (same !== undefined) throw sameName(same)
-    this.#prefixes.push(path)
+    for (const prefix of this.#prefixes) {
+      const { length } = prefix.path
+      if (prefix.aside || (path.length !== length && path[length] !== '/')) continue
+      this.#builder.setAside(prefix.index)
+      prefix.aside = true
+    }
+    this.#prefixes.push({ path, index: this.#builder.count, aside: false })
   }
 }
 

@@ -11,6 +11,10 @@ export interface Representation {
   readonly mediaType: string
   /** The name a client saves it under, as raw Unicode; the HTTP layer escapes it. */
   readonly filename: string
+  /** The content coding of the bytes (RFC 9110 8.4), of which size and ranges are too; undefined for none. */
+  readonly contentEncoding?: string | undefined
+  /** Artifacts that it ought to hold and does not, because they have keys that no path can name. Whoever sends it says so. */
+  readonly omitted?: number
   /**
    * The bytes [start, end), with the obligations of `OpenArtifact.read`. Where `size` is undefined, start is 0 and end is Infinity:
    * everything, and ending without an error means that it is whole.

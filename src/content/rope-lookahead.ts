@@ -2,8 +2,8 @@
 import { AppError } from '../errors.ts'
 import { throwIfAborted } from './archive-abort.ts'
 
-/** Sixteen small files at a time is where a local disk stops gaining. */
-const MAX_AHEAD = 16
+/** Where a local disk stops gaining. */
+export const DISK_PIECES = 16
 /** Sixteen pieces of the largest size; held per read. */
 const MAX_AHEAD_BYTES = 4 * 1024 * 1024
 
@@ -27,6 +27,13 @@ export class AheadBudget {
   }
 }
 
+export interface AheadLimits {
+  /** Loads of one read under way or waiting to be taken. */
+  readonly pieces: number
+  /** Without one, only the bound of each read holds. */
+  readonly budget?: AheadBudget
+}
+
 export interface Load<T> {
   readonly size: number
   /** Started only when all loads before it have been taken. */
@@ -41,7 +48,7 @@ export interface Load<T> {
  */
 export class Lookahead<T> {
   readonly #loadAt: (index: number) => Load<T> | undefined
-  readonly #budget: AheadBudget | undefined
+  readonly #limits: AheadLimits
   readonly #controller = new AbortController()
   readonly #outer: AbortSignal | undefined
   readonly #onAbort = (): void => {
@@ -59,10 +66,10 @@ export class Lookahead<T> {
   constructor(
     loadAt: (index: number) => Load<T> | undefined,
     signal: AbortSignal | undefined,
-    budget?: AheadBudget,
+    limits: AheadLimits = { pieces: DISK_PIECES },
   ) {
     this.#loadAt = loadAt
-    this.#budget = budget
+    this.#limits = limits
     this.#outer = signal
     if (signal?.aborted === true) this.#onAbort()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -78,7 +85,7 @@ export class Lookahead<T> {
       throw new AppError('Internal', 'A piece of the archive was read out of turn.', { op: 'read' })
     const result = await head.result
     this.#queue.shift()
-    this.#budget?.give(head.granted)
+    this.#limits.budget?.give(head.granted)
     this.#queuedBytes -= head.size
     this.#fill()
     return result
@@ -90,16 +97,16 @@ export class Lookahead<T> {
     if (this.#queue.length === 0) return
     this.#onAbort()
     await Promise.allSettled(this.#queue.map(entry => entry.result))
-    for (const entry of this.#queue) this.#budget?.give(entry.granted)
+    for (const entry of this.#queue) this.#limits.budget?.give(entry.granted)
     this.#queue.length = 0
   }
 
   #fill(): void {
-    while (this.#queue.length < MAX_AHEAD && !this.#controller.signal.aborted) {
+    while (this.#queue.length < this.#limits.pieces && !this.#controller.signal.aborted) {
       const load = this.#loadAt(this.#next)
       if (load === undefined || !this.#fits(load)) return
       const granted = this.#queue.length === 0 ? 0 : load.size
-      if (granted > 0 && this.#budget?.take(granted) === false) return
+      if (granted > 0 && this.#limits.budget?.take(granted) === false) return
       const result = load.load(this.#controller.signal)
       // A load that nobody waits for yet, or that is cancelled, may fail without anybody looking: take() and cancel() see it.
       result.catch(() => undefined)

@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts'
 import type { ReadOptions } from '../store/store.ts'
 import { Gather } from './rope-gather.ts'
-import { Lookahead, type AheadBudget } from './rope-lookahead.ts'
+import { Lookahead, type AheadLimits } from './rope-lookahead.ts'
 
 /** The bytes of a piece, in order, until they are released. */
 export interface Loaded {
@@ -43,8 +43,8 @@ export type Piece = WholePiece | StreamedPiece
 export interface Rope {
   /** Where each piece begins, ascending, and where the last one ends. */
   readonly offsets: Float64Array
-  /** Bounds what all ropes that share it load ahead. */
-  readonly ahead?: AheadBudget
+  /** Bounds what is loaded ahead. */
+  readonly ahead?: AheadLimits
   piece(index: number): Piece
 }
 

@@ -1,7 +1,7 @@
 // The tar: a rope that needs nothing of any content, so every range can be read without reading what comes before it.
 import { SMALL_BYTES, type MemberContents } from './archive-members.ts'
 import type { Manifest } from './manifest-columns.ts'
-import type { AheadBudget } from './rope-lookahead.ts'
+import type { AheadLimits } from './rope-lookahead.ts'
 import type { Gather } from './rope-gather.ts'
 import { bytesPart, type Piece, type Rope } from './rope.ts'
 import * as format from './tar-format.ts'
@@ -40,7 +40,7 @@ export class TarRope implements Rope {
     this.#contents = contents
   }
 
-  get ahead(): AheadBudget {
+  get ahead(): AheadLimits {
     return this.#contents.ahead
   }
 

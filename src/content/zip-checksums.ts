@@ -1,30 +1,51 @@
-// The checksums of one zip: first the archive's own memory, then the process's, then the content again.
+// The checksums of one zip: what was counted of the contents themselves, in the archive's memory or the process's; else what the store keeps; else the content, read
+// for it.
 import { crc32 } from 'node:zlib'
+import { AppError } from '../errors.ts'
+import { SMALL_BYTES } from './archive-members.ts'
 import type { MemberContents } from './archive-members.ts'
 import type { CrcCache, CrcPrefix } from './crc.ts'
 import type { Manifest } from './manifest-columns.ts'
 
-/** Four bytes for each member: one long pass over an archive needs no luck with a cache that others use too. Shared with the layout. */
+const UNKNOWN = 0
+const STORED = 1
+const COUNTED = 2
+
+/**
+ * Five bytes for each member: one long pass over an archive needs no luck with a cache that others use too. Shared with the layout.
+ *
+ * What was counted wins over what a store keeps, which was counted by whoever uploaded the artifact, and by that one alone.
+ */
 export class KnownChecksums {
   readonly #values: Uint32Array
-  readonly #known: Uint8Array
+  readonly #origins: Uint8Array
 
   constructor(count: number) {
     this.#values = new Uint32Array(count)
-    this.#known = new Uint8Array(count)
+    this.#origins = new Uint8Array(count)
   }
 
   get(index: number): number | undefined {
-    return this.#known[index] === 1 ? this.#values[index] : undefined
+    return this.#origins[index] === UNKNOWN ? undefined : this.#values[index]
   }
 
-  set(index: number, crc: number): void {
+  counted(index: number): number | undefined {
+    return this.#origins[index] === COUNTED ? this.#values[index] : undefined
+  }
+
+  setCounted(index: number, crc: number): void {
     this.#values[index] = crc
-    this.#known[index] = 1
+    this.#origins[index] = COUNTED
+  }
+
+  setStored(index: number, crc: number): void {
+    if (this.#origins[index] === COUNTED) return
+    this.#values[index] = crc
+    this.#origins[index] = STORED
   }
 
   get memoryBytes(): number {
-    return this.#values.byteLength + this.#known.byteLength
+    return this.#values.byteLength + this.#origins.byteLength
   }
 }
 
@@ -39,47 +60,76 @@ export interface ZipChecksumsOptions {
 
 export class ZipChecksums {
   readonly #options: ZipChecksumsOptions
+  /** False once the store kept none for a small member: those of one run were uploaded alike, and to ask costs as much as to read. */
+  #askForSmall = true
 
   constructor(options: ZipChecksumsOptions) {
     this.#options = options
   }
 
-  /** The checksum of a member whose whole content is at hand. */
+  /** The checksum of a member whose whole content is at hand. Fails like `record`. */
   ofWhole(index: number, chunks: readonly Uint8Array[]): number {
     const { manifest, known } = this.#options
     const size = manifest.size(index)
-    const crc = known.get(index) ?? chunks.reduce((sum, chunk) => crc32(chunk, sum), 0)
-    if (size > 0 && known.get(index) === undefined) this.record(index, { upTo: size, crc })
+    const before = known.counted(index)
+    if (before !== undefined || size === 0) return before ?? 0
+    const crc = chunks.reduce((sum, chunk) => crc32(chunk, sum), 0)
+    this.record(index, { upTo: size, crc })
     return crc
   }
 
-  /** How far the checksum of a large member is known. */
+  /** How far the checksum of a large member was counted. */
   prefix(index: number): CrcPrefix {
     const { manifest, known, cache } = this.#options
-    const crc = known.get(index)
+    const crc = known.counted(index)
     return crc === undefined ? cache.prefix(this.#key(index)) : { upTo: manifest.size(index), crc }
   }
 
+  /**
+   * Keeps what was counted. Fails with Unavailable when the whole content has another checksum than the store keeps, which others may have been sent: one of the two was
+   * damaged, and the archive must break rather than hold either.
+   */
   record(index: number, prefix: CrcPrefix): void {
     const { manifest, known, cache } = this.#options
+    if (prefix.upTo === manifest.size(index)) {
+      if ((known.get(index) ?? prefix.crc) !== prefix.crc) throw damaged(manifest, index)
+      known.setCounted(index, prefix.crc)
+    }
     cache.record(this.#key(index), prefix)
-    if (prefix.upTo === manifest.size(index)) known.set(index, prefix.crc)
   }
 
-  /** The checksum of a member; where it is not known its content is read, or what is missing of it. Fails like `MemberContents.stream`. */
+  /**
+   * The checksum of a member; where it was neither counted nor is kept by the store its content is read, or what is missing of it. Fails like
+   * `MemberContents.stream`.
+   */
   async of(index: number, signal: AbortSignal | undefined): Promise<number> {
     const { manifest, contents, known, cache } = this.#options
     const size = manifest.size(index)
     if (size === 0) return 0
-    const crc =
-      known.get(index) ??
-      (await cache.complete(
-        this.#key(index),
-        size,
-        (position, shared) => contents.rest(index, position, shared),
-        signal,
-      ))
-    known.set(index, crc)
+    const counted = this.prefix(index)
+    if (counted.upTo === size) {
+      this.record(index, counted)
+      return counted.crc
+    }
+    const stored = known.get(index) ?? (await this.#stored(index, signal))
+    if (stored !== undefined) return stored
+    const crc = await cache.complete(
+      this.#key(index),
+      size,
+      (position, shared) => contents.rest(index, position, shared),
+      signal,
+    )
+    this.record(index, { upTo: size, crc })
+    return crc
+  }
+
+  async #stored(index: number, signal: AbortSignal | undefined): Promise<number | undefined> {
+    const { manifest, contents, known } = this.#options
+    const small = manifest.size(index) <= SMALL_BYTES
+    const wanted = (): boolean => !small || this.#askForSmall
+    const crc = wanted() ? await contents.storedCrc32(index, signal, wanted) : undefined
+    if (crc !== undefined) known.setStored(index, crc)
+    else if (small) this.#askForSmall = false
     return crc
   }
 
@@ -104,4 +154,13 @@ export class ZipChecksums {
     const { path, etag } = this.#options.manifest.entry(index)
     return `${this.#options.scopeKey}\0${path}\0${etag}`
   }
+}
+
+function damaged(manifest: Manifest, index: number): AppError {
+  const { path } = manifest.entry(index)
+  return new AppError(
+    'Unavailable',
+    `'${path}' does not have the checksum that the outputs store keeps of it: request it again, and if that does not help, upload it again.`,
+    { op: 'read', path, trouble: 'interrupted' },
+  )
 }

@@ -7,7 +7,7 @@ import { SMALL_BYTES, type MemberContents } from './archive-members.ts'
 import { counted, RunningCrc } from './crc.ts'
 import type { Manifest } from './manifest-columns.ts'
 import { rotatingBuffers } from './rope-buffers.ts'
-import type { AheadBudget } from './rope-lookahead.ts'
+import type { AheadLimits } from './rope-lookahead.ts'
 import type { Gather } from './rope-gather.ts'
 import { bytesPart, type Loaded, type Part, type Piece, type Rope, type WholePiece } from './rope.ts'
 import { contentBefore, frame, framedSize } from './zip-blocks.ts'
@@ -93,7 +93,7 @@ export class ZipRope implements Rope {
     this.#checksums = checksums
   }
 
-  get ahead(): AheadBudget {
+  get ahead(): AheadLimits {
     return this.#contents.ahead
   }
 

@@ -31,14 +31,16 @@ export function listingRequest({
   }
 }
 
-/** A selection as a query, a form or a JSON body gives it; a path may end in a slash, as listings show folders. */
+/** A selection as a query, a form or a JSON body gives it; a path that ends in a slash, as listings show folders, is that of a folder. */
 export function selectionOf(given: {
   paths: readonly string[]
   glob?: string | undefined
   exclude?: string | undefined
 }): Selection {
+  const folders = given.paths.filter(path => path.endsWith('/'))
   return {
-    paths: given.paths.map(path => parsePath(path.endsWith('/') ? path.slice(0, -1) : path)),
+    paths: given.paths.filter(path => !path.endsWith('/')).map(parsePath),
+    folders: folders.map(path => parsePath(path.slice(0, -1))),
     ...(given.glob !== undefined && { glob: given.glob }),
     ...(given.exclude !== undefined && { exclude: [given.exclude] }),
   }

@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache'
 import type { RunKind } from '../config/config.ts'
 import { AppError, isAppError } from '../errors.ts'
+import { folderAt } from '../store/folder-at.ts'
 import { joinPath } from '../store/path.ts'
 import type { ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore } from '../store/store.ts'
@@ -23,12 +24,19 @@ const LOOKS_AT_ONCE = 16
 
 export class Runs {
   readonly #store: ArtifactStore
+  readonly #connection: string
   readonly #templates: ReadonlyMap<RunKind, readonly Template[]>
   /** Where runs were found whose kind has several possible places. */
   readonly #found = new LRUCache<string, ArtifactPath>({ max: KNOWN_RUNS, ttl: KNOWN_FOR_MS })
 
-  constructor(store: ArtifactStore, layouts: Readonly<Record<RunKind, readonly string[]>>) {
+  /** `connection` names the store among all that are configured. */
+  constructor(
+    store: ArtifactStore,
+    layouts: Readonly<Record<RunKind, readonly string[]>>,
+    connection: string,
+  ) {
     this.#store = store
+    this.#connection = connection
     this.#templates = new Map(
       Object.entries(layouts).map(([kind, templates]) => [kind as RunKind, templates.map(parseTemplate)]),
     )
@@ -67,7 +75,7 @@ export class Runs {
   }
 
   #runAt(folder: ArtifactPath, reference: RunReference): Run {
-    return { reference, store: this.#store.scoped(folder), scopeKey: folder }
+    return { reference, store: this.#store.scoped(folder), scopeKey: `${this.#connection}\0${folder}` }
   }
 
   async #find(
@@ -111,7 +119,8 @@ export class Runs {
 
 async function isFolder(store: ArtifactStore, path: ArtifactPath, signal?: AbortSignal): Promise<boolean> {
   try {
-    return (await store.stat(path, signal ? { signal } : {})).type === 'directory'
+    await folderAt(store, path, signal ? { signal } : {})
+    return true
   } catch (error) {
     if (isAppError(error, 'NotFound', 'NotDirectory')) return false
     throw error

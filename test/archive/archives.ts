@@ -27,6 +27,7 @@ export function openArchive(
     format,
     selection: {},
     filename: `outputs.${format}`,
+    connection: 'test',
     scopeKey: 'test',
     signal: new AbortController().signal,
     ...request,

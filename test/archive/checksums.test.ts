@@ -62,7 +62,7 @@ describe('a whole pass over a zip', () => {
       loads: new Places(4),
       rereads: new Places(1),
       slabs: new SlabPool(0),
-      ahead: new AheadBudget(0),
+      ahead: { pieces: 4, budget: new AheadBudget(0) },
     }
     const contents = new MemberContents(store, manifest, resources)
     const known = new KnownChecksums(manifest.count)

@@ -3,7 +3,7 @@ import { buildManifest } from '../../src/content/manifest.ts'
 import type { Selection } from '../../src/content/selection.ts'
 import type { AppError } from '../../src/errors.ts'
 import { isAppError, type ErrorKind } from '../../src/errors.ts'
-import { parsePath } from '../../src/store/path.ts'
+import { parsePath, ROOT } from '../../src/store/path.ts'
 import { GENEROUS, newArchives, openArchive, readAll } from './archives.ts'
 import { SyntheticStore } from './synthetic-store.ts'
 
@@ -36,6 +36,25 @@ async function failure(work: Promise<unknown>, kind: ErrorKind): Promise<AppErro
   )
   if (!isAppError(error, kind)) throw new Error(`expected ${kind}`, { cause: error })
   return error
+}
+
+/** Files, and folders where a slash ends the name. */
+function objects(...names: string[]): SyntheticStore {
+  const store = new SyntheticStore()
+  for (const name of names.reverse()) {
+    if (name.endsWith('/')) store.folder(name.slice(0, -1))
+    else store.file(name, name)
+  }
+  return store
+}
+
+/** `a/b`, `a/c` and `z`; of objects, `a` too. */
+function beside(kind: 'objects' | 'folders'): () => SyntheticStore {
+  return () => {
+    const store = new SyntheticStore({ emptyDirectories: kind === 'folders' })
+    for (const name of ['a/b', 'a/c', 'z']) store.file(name, name)
+    return kind === 'objects' ? store.file('a', 'a') : store
+  }
 }
 
 const paths = (...list: string[]): Selection => ({ paths: list.map(parsePath) })
@@ -183,16 +202,81 @@ describe('names that could do harm when unpacked', () => {
   })
 
   it.each([
-    ['a file and a folder of one name, as object stores can hold', ['a', 'a-b', 'a/x']],
-    ['a name that is another one with its backslash replaced', ['a\\b', 'a%5Cb']],
-  ])('%s is refused, naming it', async (_what, list) => {
-    const store = new SyntheticStore()
-    for (const path of [...list].reverse()) store.file(path, 'x')
+    ['a name that is another one with its backslash replaced', ['a\\b', 'a%5Cb'], 'a\\\\b', 'a%5Cb'],
+    ['a name that another one is given because of a folder', ['a', 'a/x', 'a~file'], 'a~file', 'a~file'],
+  ])('%s is refused, naming it', async (_what, list, exclude, name) => {
+    const store = objects(...list)
     const error = await failure(names(store, {}, ''), 'Unsupported')
-    expect(error.message).toMatch(/'(a|a%5Cb)'/)
-    expect((await names(store, { exclude: [list[0]!.replaceAll('\\', '\\\\')] }, '')).length).toBe(
-      list.length - 1,
+    expect(error.message).toContain(`'${name}'`)
+    expect((await names(store, { exclude: [exclude] }, '')).length).toBe(list.length - 1)
+  })
+})
+
+describe('files with the name of a folder beside them, as object stores can hold', () => {
+  it('step aside, so that everything can be unpacked', async () => {
+    const store = objects('a', 'a-b', 'a/x', 'a/x/y', 'a/z', 'b', 'b/')
+    expect(await names(store, {}, '')).toEqual(['a~file', 'a-b', 'a/x~file', 'a/x/y', 'a/z', 'b~file', 'b/'])
+  })
+
+  it('are still read and pinned by their own', async () => {
+    const store = objects('a', 'a/x', 'q\\', 'q\\/x')
+    const manifest = await buildManifest(store, ROOT, {}, GENEROUS, new AbortController().signal)
+    expect(manifest.name(2).toString()).toBe('q%5C~file')
+    for (let i = 0; i < manifest.count; i++)
+      expect(manifest.entry(i)).toEqual(await store.stat(manifest.entry(i).path))
+  })
+
+  it('keep their names where the folder is not selected', async () => {
+    const store = objects('a', 'a/x', 'b')
+    expect(await names(store, { glob: '*' }, '')).toEqual(['a', 'b'])
+    expect(await names(store, { paths: [parsePath('b')] }, '')).toEqual(['b'])
+  })
+
+  describe.each([
+    ['objects', beside('objects')],
+    ['a store with folders of its own', beside('folders')],
+  ])('in a selection, as %s', (kind, store) => {
+    const both = kind === 'objects'
+
+    it.each<[Selection, string[], string[]]>([
+      [paths('a'), ['a~file', 'a/b', 'a/c'], ['a/b', 'a/c']],
+      [paths('a', 'a/b'), ['a~file', 'a/b', 'a/c'], ['a/b', 'a/c']],
+      [paths('a/b', 'z'), ['a/b', 'z'], ['a/b', 'z']],
+      [{ folders: [parsePath('a')] }, ['a/b', 'a/c'], ['a/b', 'a/c']],
+      [{ ...paths('a'), folders: [parsePath('a')] }, ['a~file', 'a/b', 'a/c'], ['a/b', 'a/c']],
+      [{ ...paths('a/b'), folders: [ROOT] }, ['a~file', 'a/b', 'a/c', 'z'], ['a/b', 'a/c', 'z']],
+      [{ glob: 'a/**' }, ['a~file', 'a/b', 'a/c'], ['a/b', 'a/c']],
+      [{ glob: 'a/*' }, ['a/b', 'a/c'], ['a/b', 'a/c']],
+      [{ glob: '{a,q}/*' }, ['a/b', 'a/c'], ['a/b', 'a/c']],
+      [{ glob: '{a,q}/**' }, ['a~file', 'a/b', 'a/c'], ['a/b', 'a/c']],
+      [{ ...paths('a', 'z'), exclude: ['a'] }, ['z'], ['z']],
+    ])('%j takes all that has the name', async (selection, ofObjects, ofFolders) => {
+      expect(await names(store(), selection, '')).toEqual(both ? ofObjects : ofFolders)
+    })
+
+    it.each([{ glob: 'z/*' }, { glob: 'z/y/*' }, { glob: 'q/**' }, { glob: 'z/**', exclude: ['z'] }])(
+      '%j matches nothing',
+      async selection => {
+        const error = await failure(names(store(), selection, ''), 'NotFound')
+        expect(error.message).toContain('matches what was selected')
+      },
     )
+
+    it('is not found as a folder where there is a file only', async () => {
+      const error = await failure(names(store(), { folders: [parsePath('z')] }, ''), 'NotFound')
+      expect(error.message).toBe("There is no 'z/' in this folder.")
+      await failure(names(store(), paths('q'), ''), 'NotFound')
+    })
+  })
+})
+
+describe('artifacts that no path can name', () => {
+  it('are counted, for whoever sends the archive to say so', async () => {
+    const store = tree()
+    store.omitted = 3
+    const archive = await openArchive(store, 'zip', { folder: parsePath('run') })
+    expect(archive.omitted).toBe(3)
+    expect((await openArchive(tree(), 'zip', { folder: parsePath('run') })).omitted).toBe(0)
   })
 })
 

@@ -1,8 +1,10 @@
 // A store whose contents are computed, so that a member can be larger than any disk, and whose faults are switched on by a test.
 import { AppError } from '../../src/errors.ts'
 import { compareUtf8, covers, parentOf, parsePath, ROOT, type ArtifactPath } from '../../src/store/path.ts'
+import { prefixed } from '../../src/store/prefixed.ts'
 import type {
   ArtifactStore,
+  Capabilities,
   Entry,
   ListOptions,
   OpenArtifact,
@@ -26,18 +28,36 @@ export interface FileOptions {
 export const TIME_MS = 1_700_000_001_500
 
 export class SyntheticStore implements ArtifactStore {
-  readonly capabilities = { emptyDirectories: true, modes: true, links: false }
+  readonly capabilities: Capabilities
   /** Called before each chunk; may wait, fail, or change the store. */
   onRead: (path: ArtifactPath, position: number, signal: AbortSignal | undefined) => Promise<void> | void =
     () => undefined
+  /** What the store says about a file's checksum, if anything. Without it, the store cannot be asked. */
+  storedCrc32:
+    ((path: ArtifactPath, signal: AbortSignal | undefined) => Promise<number | undefined>) | undefined
+  /** Artifacts that a list leaves out. */
+  omitted = 0
   chunkBytes = 100_000
   batchEntries = 1000
   opened = 0
   closed = 0
   bytesRead = 0
+  checksumsAsked = 0
   maxOpen = 0
-  readonly #nodes = new Map<ArtifactPath, Node>()
+  /** By path, a folder's with a slash at its end: a file may have the name of a folder, as in an object store. */
+  readonly #nodes = new Map<string, Node>()
   #version = 0
+
+  constructor(capabilities: Partial<Capabilities> = {}) {
+    this.capabilities = {
+      emptyDirectories: true,
+      modes: true,
+      links: false,
+      changesInPlace: true,
+      latency: 'disk',
+      ...capabilities,
+    }
+  }
 
   file(path: string, content: string | Uint8Array, options: FileOptions = {}): this {
     const bytes = Buffer.from(content)
@@ -59,6 +79,7 @@ export class SyntheticStore implements ArtifactStore {
 
   delete(path: string): this {
     this.#nodes.delete(parsePath(path))
+    this.#nodes.delete(`${path}/`)
     return this
   }
 
@@ -70,7 +91,7 @@ export class SyntheticStore implements ArtifactStore {
     options: FileOptions,
   ): this {
     for (let parent = parentOf(path); parent !== ROOT; parent = parentOf(parent))
-      if (!this.#nodes.has(parent)) this.folder(parent)
+      if (!this.#nodes.has(`${parent}/`)) this.folder(parent)
     const entry = {
       path,
       type,
@@ -80,7 +101,7 @@ export class SyntheticStore implements ArtifactStore {
       mode: options.mode,
       ...(options.unreadable && { unreadable: options.unreadable }),
     }
-    this.#nodes.set(path, { entry, fill })
+    this.#nodes.set(type === 'directory' ? `${path}/` : path, { entry, fill })
     return this
   }
 
@@ -88,13 +109,14 @@ export class SyntheticStore implements ArtifactStore {
     const entry =
       path === ROOT
         ? { path, type: 'directory' as const, size: 0, lastModifiedMs: 0, etag: '', mode: 0o755 }
-        : this.#nodes.get(path)?.entry
+        : (this.#nodes.get(path) ?? this.#nodes.get(`${path}/`))?.entry
     return entry ? Promise.resolve(entry) : Promise.reject(new AppError('NotFound', 'There is nothing here.'))
   }
 
   async *list(folder: ArtifactPath, options: ListOptions = {}): AsyncGenerator<readonly Entry[], void> {
     const { type } = await this.stat(folder)
-    if (type !== 'directory') throw new AppError('NotDirectory', 'This is a file.')
+    if (type === 'file' && !this.#nodes.has(`${folder}/`))
+      throw new AppError('NotDirectory', 'This is a file.')
     const entries = [...this.#nodes.values()]
       .map(node => node.entry)
       .filter(entry => entry.path !== folder && covers(folder, entry.path))
@@ -103,6 +125,7 @@ export class SyntheticStore implements ArtifactStore {
       .sort((a, b) => compareUtf8(a.key, b.key))
       .map(({ entry }) => entry)
       .slice(0, options.limit)
+    if (this.omitted > 0) options.onOmitted?.(this.omitted)
     for (let i = 0; i < entries.length; i += this.batchEntries) yield entries.slice(i, i + this.batchEntries)
   }
 
@@ -118,12 +141,23 @@ export class SyntheticStore implements ArtifactStore {
       entry: node.entry,
       read: (start: number, end: number, options?: ReadOptions) =>
         this.#read(path, node, start, end, options),
+      ...(this.storedCrc32 && { storedCrc32: this.#askChecksum(path, this.storedCrc32) }),
       close: () => {
         if (isOpen) this.closed++
         isOpen = false
         return Promise.resolve()
       },
     })
+  }
+
+  #askChecksum(
+    path: ArtifactPath,
+    answer: NonNullable<SyntheticStore['storedCrc32']>,
+  ): NonNullable<OpenArtifact['storedCrc32']> {
+    return ({ signal } = {}) => {
+      this.checksumsAsked++
+      return answer(path, signal)
+    }
   }
 
   async *#read(
@@ -147,8 +181,8 @@ export class SyntheticStore implements ArtifactStore {
     }
   }
 
-  scoped(): ArtifactStore {
-    throw new AppError('Unsupported', 'Tests use the store itself.')
+  scoped(folder: ArtifactPath): ArtifactStore {
+    return prefixed(this, folder)
   }
 
   close(): Promise<void> {
