@@ -1,28 +1,35 @@
 // Writes the generated parts of the documentation: `node scripts/docs.ts`; with `--check` it writes nothing and fails on drift.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { settingsTable } from '../src/config/help.ts'
+import { settingsTable, storeFieldsTable } from '../src/config/help.ts'
 
-const FILES = ['README.md', 'docs/configuration.md']
-const BEGIN = '<!-- settings:begin -->'
-const END = '<!-- settings:end -->'
+/** Which tables each file shows, by the name in their markers: `<!-- settings:begin -->` … `<!-- settings:end -->`. */
+const TABLES = {
+  'README.md': { settings: settingsTable },
+  'docs/configuration.md': { settings: settingsTable, 'store-fields': storeFieldsTable },
+}
 
 /** `text` with the table between its markers; undefined when the markers are missing. */
-function withTable(text: string): string | undefined {
-  const begin = text.indexOf(BEGIN)
-  const end = text.indexOf(END, begin)
+function withTable(text: string, name: string, table: string): string | undefined {
+  const beginMarker = `<!-- ${name}:begin -->`
+  const begin = text.indexOf(beginMarker)
+  const end = text.indexOf(`<!-- ${name}:end -->`, begin)
   if (begin < 0 || end < 0) return undefined
   // Prettier would align the columns, and every changed cell would change every row.
-  const table = `<!-- prettier-ignore-start -->\n\n${settingsTable()}\n\n<!-- prettier-ignore-end -->`
-  return `${text.slice(0, begin + BEGIN.length)}\n${table}\n${text.slice(end)}`
+  const block = `<!-- prettier-ignore-start -->\n\n${table}\n\n<!-- prettier-ignore-end -->`
+  return `${text.slice(0, begin + beginMarker.length)}\n${block}\n${text.slice(end)}`
 }
 
 const checkOnly = process.argv.includes('--check')
-for (const file of FILES) {
+for (const [file, tables] of Object.entries(TABLES)) {
   const url = new URL(`../${file}`, import.meta.url)
   const text = readFileSync(url, 'utf8')
-  const updated = withTable(text)
-  if (updated === undefined) fail(`${file} has no ${BEGIN} … ${END}`)
-  else if (updated !== text && checkOnly)
+  let updated = text
+  for (const [name, table] of Object.entries(tables)) {
+    const withThis = withTable(updated, name, table())
+    if (withThis === undefined) fail(`${file} has no <!-- ${name}:begin --> … <!-- ${name}:end -->`)
+    else updated = withThis
+  }
+  if (updated !== text && checkOnly)
     fail(`${file} does not show the settings as they are: run node scripts/docs.ts`)
   else if (updated !== text) writeFileSync(url, updated)
 }

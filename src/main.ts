@@ -11,7 +11,7 @@ if (Number.parseInt(process.versions.node) < LEAST_NODE) {
   process.exitCode = 1
 } else {
   // With libuv's default of 4, four reads from a hung network mount would stop every other file operation. Threads are made when first used.
-  process.env['UV_THREADPOOL_SIZE'] ||= '64'
+  process.env['UV_THREADPOOL_SIZE'] ||= '128'
   const { run } = await import('./process/run.ts')
   await run({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() })
 }

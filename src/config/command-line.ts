@@ -7,6 +7,8 @@ import { boolean } from './value.ts'
 export interface CommandLine extends Source {
   /** The operand of `--config`. */
   readonly configFile: string | undefined
+  /** `check` or `--check`: look at everything, start nothing. */
+  readonly wantsCheck: boolean
   readonly wantsHelp: boolean
   readonly wantsVersion: boolean
 }
@@ -17,19 +19,21 @@ const KEY_BY_FLAG = new Map<string, SettingKey>(
     return flag === undefined ? [] : [[`--${flag}`, key] as const]
   }),
 )
-const ALL_FLAGS = ['--config', '--help', '--version', ...KEY_BY_FLAG.keys()]
+const ALL_FLAGS = ['--config', '--check', '--help', '--version', ...KEY_BY_FLAG.keys()]
 
 /** Reads `--flag value` and `--flag=value`; a boolean flag stands alone or has `=true` or `=false`. The last of several wins. */
 export function readCommandLine(argv: readonly string[]): CommandLine {
   const faults: Fault[] = []
   const found: Found[] = []
   let configFile: string | undefined
+  let wantsCheck = false
   let wantsHelp = false
   let wantsVersion = false
   for (let i = 0; i < argv.length; i++) {
     const [flag, inline] = splitFlag(argv[i]!)
     if (flag === '--help' || flag === '-h') wantsHelp = true
     else if (flag === '--version') wantsVersion = true
+    else if (argv[i] === '--check' || (argv[i] === 'check' && i === 0)) wantsCheck = true
     else if (flag !== '--config' && !KEY_BY_FLAG.has(flag)) {
       faults.push({ where: flag, problem: unknownArgument(flag) })
       // What follows an unknown flag is most likely its value, and no second fault.
@@ -42,7 +46,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
       else found.push({ key, where: flag, value })
     }
   }
-  return { found, faults, configFile, wantsHelp, wantsVersion }
+  return { found, faults, configFile, wantsCheck, wantsHelp, wantsVersion }
 }
 
 function splitFlag(argument: string): [flag: string, inline: string | undefined] {

@@ -1,5 +1,7 @@
 // The effective configuration: one frozen value, made once at start by `load.ts` and handed down.
 
+import type { StoreDefinition } from '../store/definition.ts'
+
 export const RUN_KINDS = ['experiments', 'jobs', 'builds', 'groups', 'runs'] as const
 export type RunKind = (typeof RUN_KINDS)[number]
 
@@ -21,12 +23,8 @@ export interface Config {
     readonly drainTimeoutMs: number
   }
   readonly logLevel: LogLevel
-  readonly outputs: {
-    /** Absolute path of the folder that holds the runs. */
-    readonly path: string
-    /** Whether nobody configured the path, so that it may be created with the sample. */
-    readonly isDefault: boolean
-  }
+  /** The outputs stores by their names, at least one; the first is the default of `?connection=`. */
+  readonly connections: readonly StoreDefinition[]
   /** Where a run of each kind lives under the store's root; several templates are tried in order. */
   readonly layouts: Readonly<Record<RunKind, readonly string[]>>
   readonly store: {

@@ -10,8 +10,56 @@ export interface Fault {
 /** "expected X, found Y", or that nothing was found. */
 export function expectedFound(expected: string, found: unknown): string {
   if (found === undefined || found === null) return `expected ${expected}, found nothing`
-  const text = typeof found === 'string' ? `'${found}'` : JSON.stringify(found)
-  return `expected ${expected}, found ${text.length > 100 ? `${text.slice(0, 100)}…` : text}`
+  const text = typeof found === 'string' ? found : JSON.stringify(found)
+  const shown = harmless(text)
+  if (shown === undefined) return `expected ${expected}, found another value`
+  return `expected ${expected}, found ${typeof found === 'string' ? `'${shown}'` : shown}`
+}
+
+const MOST_SHOWN = 100
+
+/** `text` for a message, shortened; undefined where it may hold an access key that was put there by mistake. */
+export function harmless(text: string): string | undefined {
+  if (NAMED_KEY.test(text) || PASSWORD_OF_USER.test(text.replace(SCHEME, '')) || resemblesKey(text))
+    return undefined
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
+}
+
+/** The same for a URL, without its user, who may be a key, and its query, which may hold a signature. */
+export function harmlessUrl(url: string): string | undefined {
+  if (harmless(url) === undefined) return undefined
+  const scheme = SCHEME.exec(url)?.[0] ?? ''
+  const rest = url.slice(scheme.length)
+  return harmless(scheme + rest.replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…'))
+}
+
+const SCHEME = /^[a-z][a-z0-9+.-]{0,15}:\/\//i
+
+/** Passwords contain every sign, slashes too, so that no end of the host is looked for. */
+const PASSWORD_OF_USER = /:.*@/s
+
+/** Members of connection strings, signed URLs and JSON. */
+const NAMED_KEY = /(?:key|sig|signature|password|secret|token|credential)["']?\s*[=:]/i
+
+const ACCESS_KEY_ID = /A[KS]IA[A-Z0-9]{16}/
+const ALPHANUMERIC_KEY = /(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}/
+
+/**
+ * Whether `text` has a long stretch of signs of several classes without order, as keys have. Some names have too: a reason not to show a text, and none to refuse it. Of
+ * an absolute path the folders are judged one by one.
+ */
+function resemblesKey(text: string): boolean {
+  const stretches = text.startsWith('/') ? text.split('/') : (text.match(/[A-Za-z0-9+/=_-]{20,}/g) ?? [])
+  return stretches.some(
+    stretch => ACCESS_KEY_ID.test(stretch) || ALPHANUMERIC_KEY.test(stretch) || isDisordered(stretch),
+  )
+}
+
+/** Words change from small to capital letters once or twice each; random signs do with every second sign. */
+function isDisordered(stretch: string): boolean {
+  if (stretch.length < 20 || !/[a-z]/.test(stretch) || !/[A-Z]/.test(stretch)) return false
+  const changes = stretch.match(/[a-z](?![a-z])|[A-Z](?![A-Z])|[0-9](?![0-9])/g)?.length ?? 0
+  return /[0-9]/.test(stretch) || changes >= stretch.length * 0.4
 }
 
 /** "; did you mean X?", or nothing when no known name is near. */

@@ -1,5 +1,7 @@
-// What is generated from the table of settings for people: `--help` and the table of the documentation.
+// What is generated from the tables of settings and store fields for people: `--help` and the tables of the documentation.
 import { CONFIG_FILE_ENV, SETTING_KEYS, settingOf } from './settings.ts'
+import { STORE_FIELD_NAMES, storeFieldOf, type StoreKind } from './store-fields.ts'
+import { SECTION_VARIABLES } from './store-sections.ts'
 
 const HELP_WIDTH = 100
 
@@ -10,9 +12,13 @@ export function helpText(): string {
     const text = `${meaning} (${type.name}, default ${type.format(byDefault)})`
     return `  ${names.join('  ')}\n${wrapped(text.replaceAll('`', ''), HELP_WIDTH, '      ')}`
   })
-  return `Usage: polyaxon-outputs [options]
+  return `Usage: polyaxon-outputs [check] [options]
 
 Serves the outputs of Polyaxon jobs and experiments over HTTP.
+
+  check, --check
+      Try the settings and every outputs store, print what each of them lets the service do, and
+      exit without serving.
 
   --config FILE  ${CONFIG_FILE_ENV}
       YAML file with settings, nested by the dots of their key paths (server: {port: 8000}).
@@ -26,8 +32,19 @@ of them is named; a flag wins over the environment, which wins over the file.
 
 ${rows.join('\n')}
 
+Outputs stores are defined by Polyaxon's own configuration, in the YAML file or in a variable:
+
+  persistence.outputs  ${SECTION_VARIABLES.outputs} (JSON)
+      Stores by their names, as in the Helm values of Polyaxon 0.x.
+  artifactsStore  ${SECTION_VARIABLES.artifactsStore} (JSON)
+  connections  ${SECTION_VARIABLES.connections} (JSON)
+      The connections of Polyaxon 1.x and 2.x; the artifacts store comes first.
+
+The first store is the default. docs/configuration.md describes their fields.
+
 Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the service cannot start or is stopped by a
-second signal, 78 for faults in the settings.
+second signal, 78 for faults in the settings. A check ends with 0 when everything that was tried
+worked, with 1 when it did not, and with 78 for faults in the settings.
 `
 }
 
@@ -54,7 +71,32 @@ export function settingsTable(): string {
       meaning,
     ]
   })
-  const head = ['Setting (YAML)', 'Environment, flag', 'Type', 'Default', 'Meaning']
+  return table(['Setting (YAML)', 'Environment, flag', 'Type', 'Default', 'Meaning'], rows)
+}
+
+/** The fields of outputs stores as a Markdown table, without a trailing newline. */
+export function storeFieldsTable(): string {
+  const rows = STORE_FIELD_NAMES.map(name => {
+    const { kinds, type, default: byDefault, meaning } = storeFieldOf(name)
+    return [
+      `\`${name}\``,
+      kinds.map(kind => KIND_WORDS[kind]).join(', '),
+      type.name,
+      byDefault ?? '',
+      meaning,
+    ]
+  })
+  return table(['Field', 'Stores', 'Type', 'Default', 'Meaning'], rows)
+}
+
+const KIND_WORDS: Readonly<Record<StoreKind, string>> = {
+  local: 'volume',
+  s3: 's3',
+  gcs: 'gcs',
+  azure: 'azure',
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [head, head.map(() => '---'), ...rows]
     .map(cells => `| ${cells.map(escapeCell).join(' | ')} |`)
     .join('\n')

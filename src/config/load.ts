@@ -1,10 +1,14 @@
 // Makes the effective configuration: defaults < file < environment < command line. All faults are reported at once.
 import { resolve } from 'node:path'
+import { EXTRA_THREADS } from '../store/local-batch.ts'
 import { isLoopback } from './address.ts'
 import { readCommandLine } from './command-line.ts'
+import type { LocalDefinition, StoreDefinition } from '../store/definition.ts'
 import type { Config } from './config.ts'
+import { checkConnection, type Checked } from './connection-check.ts'
+import { readConnections, type Connections } from './connections.ts'
 import { readEnvironment, type Environment } from './environment.ts'
-import { expectedFound, type Fault } from './fault.ts'
+import { expectedFound, harmless, type Fault } from './fault.ts'
 import { helpText } from './help.ts'
 import { outputsFolderFault } from './outputs-folder.ts'
 import { CONFIG_FILE_ENV, SETTING_KEYS, settingOf, type SettingKey, type Values } from './settings.ts'
@@ -20,14 +24,22 @@ export interface Surroundings {
 }
 
 export type Loaded =
-  | { readonly outcome: 'config'; readonly config: Config }
+  | {
+      readonly outcome: 'config'
+      readonly config: Config
+      /** Whether to check everything and end, rather than serve. */
+      readonly check: boolean
+      /** What is dangerous in the settings, or not as written: each a sentence for the log, its place first. */
+      readonly warnings: readonly string[]
+    }
   | { readonly outcome: 'help'; readonly help: string }
   | { readonly outcome: 'version' }
   | { readonly outcome: 'faults'; readonly faults: readonly Fault[] }
 
-/** Threads that store operations must leave free: for name resolution, compression and the operations of the process itself. */
-const RESERVED_THREADS = 8
-const DEFAULT_THREADS = 64
+/** Threads that stores must leave free: for name resolution and the operations of the process itself. */
+const RESERVED_THREADS = 4
+/** What `main.ts` sets. */
+const DEFAULT_THREADS = 128
 
 /** The configuration, deeply frozen, or what was asked for instead, or every fault there is. Never rejects for what an operator wrote. */
 export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Loaded> {
@@ -36,23 +48,43 @@ export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Load
   if (commandLine.wantsVersion) return { outcome: 'version' }
 
   const configFile = commandLine.configFile ?? env[CONFIG_FILE_ENV]
-  const sources: Source[] = [readEnvironment(env), commandLine]
-  if (configFile !== undefined && configFile !== '')
-    sources.unshift(readYamlFile(resolve(cwd, configFile), configFile))
-
+  const file =
+    configFile === undefined || configFile === ''
+      ? undefined
+      : readYamlFile(resolve(cwd, configFile), configFile)
+  const environment = readEnvironment(env)
+  const sources: Source[] = [...(file ? [file] : []), environment, commandLine]
   const chosen = new Map<SettingKey, Found>(
     sources.flatMap(source => source.found.map(found => [found.key, found] as const)),
   )
   const { values, faults } = parseValues(chosen)
   faults.unshift(...sources.flatMap(source => source.faults))
-  const config = toConfig(values, cwd, !chosen.has('outputs.path'))
-  const where = (key: SettingKey) => chosen.get(key)?.where ?? key
-  faults.push(...combinationFaults(config, env, where))
-  if (!faults.some(fault => fault.where === where('outputs.path'))) {
-    const problem = await outputsFolderFault(config.outputs)
-    if (problem !== undefined) faults.push({ where: where('outputs.path'), problem })
-  }
-  return faults.length > 0 ? { outcome: 'faults', faults } : { outcome: 'config', config: deepFreeze(config) }
+  const stores = readConnections({ ...file?.sections, ...environment.sections })
+  const secretsPath = values.secretsPath === '' ? undefined : resolve(cwd, values.secretsPath)
+  const checked = stores.isConfigured
+    ? await Promise.all(stores.connections.map(store => checkConnection(store, { env, secretsPath, cwd })))
+    : [await checkOutputsPath(values, chosen.get('outputs.path'), cwd, faults)]
+  const outages: readonly Fault[] = checked.flatMap(({ folderFault }) => folderFault ?? [])
+  const unused = sectionsWithoutStore(stores, chosen.has('outputs.path'))
+  if (stores.isConfigured)
+    faults.push(...outputsPathConflicts([...(file?.found ?? []), ...commandLine.found], stores))
+  const connections = checked.flatMap(({ definition }) => definition ?? [])
+  const operations = storeOperations(values, connections, env, chosen.get('store.maxOperations'))
+  const config = toConfig({ ...values, 'store.maxOperations': operations.most }, connections)
+  faults.push(...combinationFaults(config, key => chosen.get(key)?.where ?? key), ...operations.faults)
+  faults.push(...stores.faults, ...unused.faults)
+  // One volume that is away is no reason to keep the others from being served; beside real faults it is named with them.
+  const faultsOfStores = checked.flatMap(connection => connection.faults)
+  if (faults.length + faultsOfStores.length > 0 || outages.length === checked.length) faults.push(...outages)
+  faults.push(...faultsOfStores)
+  if (faults.length > 0) return { outcome: 'faults', faults }
+  const warnings = [
+    ...stores.warnings,
+    ...unused.warnings,
+    ...outages.map(({ where, problem }) => `${where}: ${problem}; the store is unavailable until it is`),
+    ...checked.flatMap(connection => connection.warnings),
+  ]
+  return { outcome: 'config', config: deepFreeze(config), check: commandLine.wantsCheck, warnings }
 }
 
 /** A setting with a fault keeps its default here, so that the rest can still be checked. */
@@ -71,7 +103,40 @@ function parseValues(chosen: ReadonlyMap<SettingKey, Found>): { values: Values; 
   return { values: Object.fromEntries(entries) as Values, faults }
 }
 
-function toConfig(values: Values, cwd: string, isDefaultPath: boolean): Config {
+/** The folder that is the only store where no others are configured. */
+async function checkOutputsPath(
+  values: Values,
+  found: Found | undefined,
+  cwd: string,
+  faults: readonly Fault[],
+): Promise<Checked> {
+  const where = found?.where ?? 'outputs.path'
+  const definition: LocalDefinition = {
+    kind: 'local',
+    name: 'outputs',
+    path: resolve(cwd, values['outputs.path']),
+    isDefault: found === undefined,
+    readOnly: false,
+    delivery: 'proxy',
+  }
+  const isFaulty = faults.some(fault => fault.where === where)
+  const problem = isFaulty ? undefined : await outputsFolderFault(definition)
+  return { definition, faults: problem === undefined ? [] : [{ where, problem }], warnings: [] }
+}
+
+/**
+ * A path in the file or on the command line beside stores is a contradiction. One in the environment is not: images set OUTPUTS_PATH for those who configure nothing.
+ */
+function outputsPathConflicts(found: readonly Found[], stores: Connections): Fault[] {
+  return found
+    .filter(({ key }) => key === 'outputs.path')
+    .map(({ where }) => ({
+      where,
+      problem: `has no effect, because ${stores.where ?? 'a section'} configures the outputs stores: remove one of them`,
+    }))
+}
+
+function toConfig(values: Values, connections: readonly StoreDefinition[]): Config {
   return {
     server: {
       host: values['server.host'],
@@ -82,7 +147,7 @@ function toConfig(values: Values, cwd: string, isDefaultPath: boolean): Config {
       drainTimeoutMs: values['server.drainTimeout'],
     },
     logLevel: values.logLevel,
-    outputs: { path: resolve(cwd, values['outputs.path']), isDefault: isDefaultPath },
+    connections,
     layouts: {
       experiments: values['layouts.experiments'],
       jobs: values['layouts.jobs'],
@@ -101,23 +166,53 @@ function toConfig(values: Values, cwd: string, isDefaultPath: boolean): Config {
 }
 
 /** Faults of values that are fine one by one. */
-function combinationFaults(config: Config, env: Environment, where: (key: SettingKey) => string): Fault[] {
+function combinationFaults(config: Config, where: (key: SettingKey) => string): Fault[] {
   const faults: Fault[] = []
   const { host, allowUnauthenticated } = config.server
   if (!allowUnauthenticated && !isLoopback(host))
     faults.push({
       where: where('server.host'),
       problem:
-        `'${host}' can be reached from other machines, and no authentication is configured: use 127.0.0.1, or set ` +
+        `'${harmless(host) ?? 'this address'}' can be reached from other machines, and no authentication is configured: use 127.0.0.1, or set ` +
         'server.allowUnauthenticated: true (ALLOW_UNAUTHENTICATED=true, --allow-unauthenticated) to serve everybody who can reach it',
     })
-  const threads = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_THREADS)
-  if (!(config.store.maxOperations + RESERVED_THREADS <= threads))
-    faults.push({
-      where: where('store.maxOperations'),
-      problem: `${config.store.maxOperations} operations need UV_THREADPOOL_SIZE to be at least ${config.store.maxOperations + RESERVED_THREADS}, found ${env['UV_THREADPOOL_SIZE'] ?? DEFAULT_THREADS}`,
-    })
   return faults
+}
+
+/**
+ * How many operations volumes may have under way: hung ones must leave threads for everything else. What an operator asks for is kept or a fault; the default is made
+ * smaller, the same for each volume, where many volumes leave fewer threads.
+ */
+function storeOperations(
+  values: Values,
+  connections: readonly StoreDefinition[],
+  env: Environment,
+  asked: Found | undefined,
+): { readonly most: number; readonly faults: Fault[] } {
+  const most = values['store.maxOperations']
+  const volumes = connections.filter(({ kind }) => kind === 'local').length
+  const found = env['UV_THREADPOOL_SIZE'] ?? DEFAULT_THREADS
+  const others = volumes * EXTRA_THREADS + RESERVED_THREADS
+  if (Number(found) >= most + others) return { most, faults: [] }
+  const eachLeft = Math.floor((Number(found) - others) / volumes)
+  if (asked === undefined && eachLeft >= 1) return { most: eachLeft * volumes, faults: [] }
+  const besides = volumes === 1 ? 'a volume' : `${volumes} volumes`
+  const problem = `${most} operations on ${besides} need ${most + others} threads, found ${found}: set UV_THREADPOOL_SIZE to ${most + others} in the environment`
+  return { most, faults: [{ where: asked?.where ?? 'store.maxOperations', problem }] }
+}
+
+/** Sections that are given and define no store: who wrote them does not expect the folder of the settings, unless it is given too. */
+function sectionsWithoutStore(
+  { withoutStore }: Connections,
+  hasOutputsPath: boolean,
+): { readonly faults: Fault[]; readonly warnings: string[] } {
+  if (withoutStore === undefined) return { faults: [], warnings: [] }
+  const { where, isOfOtherKinds } = withoutStore
+  if (isOfOtherKinds && hasOutputsPath)
+    return { faults: [], warnings: [`${where}: defines no outputs store, so outputs.path is served`] }
+  const problem =
+    'defines no outputs store: expected one, or no such section to serve the folder outputs.path'
+  return { faults: [{ where, problem }], warnings: [] }
 }
 
 function deepFreeze<T extends object>(value: T): T {

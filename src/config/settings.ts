@@ -6,6 +6,7 @@ import {
   boolean,
   duration,
   filePath,
+  folderOrNone,
   host,
   integer,
   integerOr,
@@ -89,12 +90,19 @@ export const SETTINGS = {
     env: 'OUTPUTS_PATH',
     flag: 'outputs',
     meaning:
-      'Folder that holds the runs, relative to the working directory. Only the default one is created (with a sample) where it is missing.',
+      'Folder that holds the runs, relative to the working directory, where no outputs stores are configured. Only the default one is created (with a sample) where it is missing.',
+  }),
+  secretsPath: setting({
+    type: folderOrNone,
+    default: '',
+    env: 'SECRETS_PATH',
+    meaning:
+      'Folder with a folder for each Kubernetes secret that a store names, and in that a file for each key.',
   }),
   'layouts.experiments': setting({
     type: layoutTemplates('experiments'),
     default: ['{owner}/{project}/experiments/{id}', '{owner}/{project}/groups/*/{id}'],
-    meaning: 'Where an experiment lives under `outputs.path`; several templates are tried in order.',
+    meaning: 'Where an experiment lives under the root of a store; several templates are tried in order.',
   }),
   'layouts.jobs': setting({
     type: layoutTemplates('jobs'),
@@ -121,13 +129,14 @@ export const SETTINGS = {
     default: 48,
     env: 'STORE_MAX_OPERATIONS',
     meaning:
-      'Store operations under way at once, hung ones included. More wait their turn, and are answered 503 when they wait too long or all places hang. Must leave 8 threads of `UV_THREADPOOL_SIZE` (64 unless set) free.',
+      'Operations on volumes under way at once, hung ones included, shared by all volumes. More wait their turn, and are answered 503 when they wait too long or all places hang. Needs `UV_THREADPOOL_SIZE` (128 unless set) to be larger by 12 for each volume and by 4; the default is smaller where many volumes leave fewer threads.',
   }),
   'store.deadline': setting({
     type: duration(100, 3_600_000),
     default: 30_000,
     env: 'STORE_DEADLINE',
-    meaning: 'How long one store operation may take before it counts as hung and is answered 503.',
+    meaning:
+      'How long one operation on a volume may take before it counts as hung and is answered 503. Buckets have timeouts of their own, which are answered 504.',
   }),
   'archives.maxEntries': setting({
     type: integer(1, 100_000_000),

@@ -9,6 +9,8 @@ export interface ValueType<T> {
   /** One word for tables and `--help`: 'duration', 'size' … */
   readonly name: string
   readonly expected: string
+  /** Whether a value in this place may be a key put there by mistake, so that no message may repeat it. */
+  readonly isConfidential?: true
   parse(found: unknown): T | undefined
   /** The value as one would write it in YAML. */
   format(value: T): string
@@ -129,6 +131,13 @@ export const filePath: ValueType<string> = {
   expected: 'the path of a folder',
   parse: found => (typeof found === 'string' && found !== '' && !found.includes('\0') ? found : undefined),
   format: String,
+}
+
+/** The same, where there may be none: ''. */
+export const folderOrNone: ValueType<string> = {
+  ...filePath,
+  parse: found => (found === '' ? '' : filePath.parse(found)),
+  format: path => (path === '' ? "''" : path),
 }
 
 /** '' or `/prefix` of unreserved URL characters (RFC 3986 2.3), so that it is the same encoded and decoded. */

@@ -1,10 +1,10 @@
-// Settings from a YAML file: nested maps whose key paths are those of the table.
+// Settings from a YAML file: nested maps whose key paths are those of the table, and Polyaxon's own sections for the outputs stores.
 import { readFileSync } from 'node:fs'
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
-import type { Document, Node, YAMLMap } from 'yaml'
 import { didYouMean, expectedFound, type Fault } from './fault.ts'
 import { SETTING_KEYS, type SettingKey } from './settings.ts'
 import type { Found, Source } from './source.ts'
+import { PERSISTENCE_PATH, SECTION_PATHS, sectionAt, type StoreSections } from './store-sections.ts'
+import { inFile, parseText, type Written } from './written.ts'
 
 /** `path` is absolute; `name` is how the operator wrote it. A file that cannot be read or parsed is a fault. */
 export function readYamlFile(path: string, name: string): Source {
@@ -25,55 +25,41 @@ function unreadable(code: string): string {
 
 /** The settings in `text`; faults name the key path, `file` and the line. */
 export function parseYaml(text: string, file: string): Source {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const at = (offset: number) => `${file} line ${lines.linePos(offset).line}`
-  if (document.errors.length > 0) {
-    const faults = document.errors.map(error => ({
-      where: at(error.pos[0]),
-      problem: `is not valid YAML: ${error.message}`,
-    }))
-    return { found: [], faults }
-  }
-  const reader = new Reader(document, at)
-  reader.readGroup(document.contents, '', file)
+  const whole = parseText(text, inFile(file), 'YAML')
+  if (Array.isArray(whole)) return { found: [], faults: whole }
+  const reader = new Reader()
+  reader.readGroup(whole)
   return reader
 }
 
-/** Walks the document; `found` and `faults` grow in the order of the file. */
+/** Walks the document; `found`, `sections` and `faults` grow in the order of the file. */
 class Reader implements Source {
   readonly found: Found[] = []
   readonly faults: Fault[] = []
-  readonly #document: Document
-  readonly #at: (offset: number) => string
+  readonly sections: StoreSections = {}
 
-  constructor(document: Document, at: (offset: number) => string) {
-    this.#document = document
-    this.#at = at
+  /** A group without content, all of it commented out, sets nothing. */
+  readGroup(group: Written): void {
+    if (group.isNothing) return
+    const { members, where } = group
+    if (members === undefined)
+      this.faults.push({ where, problem: expectedFound('a map of settings', group.value) })
+    else for (const [, member] of members) this.#read(member)
   }
 
-  /** `prefix` is '' or a key path with its last dot. A group without content, all of it commented out, sets nothing. */
-  readGroup(node: Node | null, prefix: string, where: string): void {
-    if (node === null || (isScalar(node) && node.value === null)) return
-    if (isMap(node)) this.#readPairs(node, prefix)
-    else this.faults.push({ where, problem: expectedFound('a map of settings', this.#valueOf(node)) })
-  }
-
-  #readPairs(map: YAMLMap, prefix: string): void {
-    for (const { key, value } of map.items as { key: Node; value: Node | null }[]) {
-      const path = prefix + String(this.#valueOf(key))
-      const where = `${path} (${this.#at(key.range?.[0] ?? 0)})`
-      if (isSettingKey(path)) this.found.push({ key: path, where, value: this.#valueOf(value) })
-      else if (SETTING_KEYS.some(known => known.startsWith(`${path}.`)))
-        this.readGroup(value, `${path}.`, where)
-      else this.faults.push({ where, problem: `is not a known setting${didYouMean(path, SETTING_KEYS)}` })
-    }
-  }
-
-  #valueOf(node: Node | null): unknown {
-    return node === null ? null : node.toJS(this.#document)
+  #read(written: Written): void {
+    const { path, where } = written
+    const section = sectionAt(path)
+    if (section === 'foreign') return
+    if (section !== undefined) this.sections[section] = written
+    else if (path === PERSISTENCE_PATH && written.isEmpty) this.sections.outputs = written
+    else if (isSettingKey(path)) this.found.push({ key: path, where, value: written.value })
+    else if (KNOWN_PATHS.some(known => known.startsWith(`${path}.`))) this.readGroup(written)
+    else this.faults.push({ where, problem: `is not a known setting${didYouMean(path, KNOWN_PATHS)}` })
   }
 }
+
+const KNOWN_PATHS: readonly string[] = [...SETTING_KEYS, ...SECTION_PATHS]
 
 function isSettingKey(path: string): path is SettingKey {
   return (SETTING_KEYS as string[]).includes(path)

@@ -52,7 +52,16 @@ describe('the effective configuration', () => {
         drainTimeoutMs: 25_000,
       },
       logLevel: 'info',
-      outputs: { path: join(cwd, 'outputs'), isDefault: true },
+      connections: [
+        {
+          kind: 'local',
+          name: 'outputs',
+          path: join(cwd, 'outputs'),
+          isDefault: true,
+          readOnly: false,
+          delivery: 'proxy',
+        },
+      ],
       layouts: {
         experiments: ['{owner}/{project}/experiments/{id}', '{owner}/{project}/groups/*/{id}'],
         jobs: ['{owner}/{project}/jobs/{id}'],
@@ -107,10 +116,9 @@ describe('the effective configuration', () => {
   })
 
   it('takes paths relative to the working directory, and empty variables as not set', async () => {
-    expect((await configOf({ env: { OUTPUTS_PATH: 'runs', PORT: '' } })).outputs).toEqual({
-      path: join(cwd, 'runs'),
-      isDefault: false,
-    })
+    expect((await configOf({ env: { OUTPUTS_PATH: 'runs', PORT: '' } })).connections).toMatchObject([
+      { path: join(cwd, 'runs'), isDefault: false },
+    ])
   })
 
   it('takes a file of comments and empty sections as one that sets nothing', async () => {
@@ -276,13 +284,13 @@ describe('faults', () => {
     ],
     [
       'more operations than threads',
-      { env: { STORE_MAX_OPERATIONS: '60' } },
-      /^STORE_MAX_OPERATIONS: 60 operations need UV_THREADPOOL_SIZE to be at least 68, found 64$/,
+      { env: { STORE_MAX_OPERATIONS: '120' } },
+      /^STORE_MAX_OPERATIONS: 120 operations on a volume need 136 threads, found 128: set UV_THREADPOOL_SIZE to 136 in the environment$/,
     ],
     [
       'fewer threads than operations',
       { env: { UV_THREADPOOL_SIZE: '4' } },
-      /^store.maxOperations: 48 operations need .* at least 56, found 4$/,
+      /^store.maxOperations: 48 operations on a volume need 64 threads, found 4: set UV_THREADPOOL_SIZE to 64 /,
     ],
     [
       'a template without the run',
