@@ -13,15 +13,14 @@ import { requestIdOf } from './http/exchange.ts'
 import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
-import { answerHealth, document, readiness } from './http/routes/operations.ts'
+import { answerHealth, document } from './http/routes/operations.ts'
 import { answerOutputs } from './http/routes/outputs.ts'
+import { readiness } from './http/routes/readiness.ts'
 import { createRequestValidator } from './http/validate.ts'
 import { Runs } from './runs/runs.ts'
-import { openStore } from './store/open.ts'
+import { openStores } from './store/open.ts'
 import type { ArtifactStore } from './store/store.ts'
 
-/** The one connection of this configuration; `?connection=` names it. */
-const CONNECTION = 'outputs'
 /** A list of paths for an archive. */
 const MAX_BODY_BYTES = 1024 * 1024
 
@@ -30,8 +29,8 @@ export interface AppDependencies {
   readonly logger: Logger
   /** The text of openapi/openapi.yaml. */
   readonly description: string
-  /** Instead of the one that the configuration names. */
-  readonly store?: ArtifactStore
+  /** By connection, instead of those that the configuration names. */
+  readonly stores?: ReadonlyMap<string, ArtifactStore>
 }
 
 export interface App {
@@ -44,11 +43,13 @@ export interface App {
   close(): Promise<void>
 }
 
-/** Everything is compiled and the store is opened when the promise resolves. */
+/** Everything is compiled and the stores are opened when the promise resolves; whether they can be reached shows when they are used. */
 export async function createApp(dependencies: AppDependencies): Promise<App> {
   const { config, logger } = dependencies
-  const store = dependencies.store ?? (await openStore(config.outputs, config.store))
-  const connections = new Map([[CONNECTION, new Runs(store, config.layouts)]])
+  const stores = dependencies.stores ?? (await openStores(config.connections, config.store))
+  const connections = new Map(
+    [...stores].map(([name, store]) => [name, new Runs(store, config.layouts, name)] as const),
+  )
   const description = parseDescription(dependencies.description)
   let draining = false
 
@@ -68,7 +69,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     base === '' ? '/' : base,
     operations(validate, [
       ['/healthz', answerHealth],
-      ['/readyz', readinessOf(connections, logger, () => !draining)],
+      ['/readyz', readinessOf(stores, logger, () => !draining)],
       ['/openapi.yaml', document(dependencies.description, 'application/yaml')],
       [
         '/docs',
@@ -88,19 +89,25 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     drain: () => {
       draining = true
     },
-    close: () => store.close(),
+    close: async () => {
+      await Promise.all([...stores.values()].map(store => store.close()))
+    },
   }
 }
 
 function readinessOf(
-  connections: ReadonlyMap<string, Runs>,
+  stores: ReadonlyMap<string, ArtifactStore>,
   logger: Logger,
   accepting: () => boolean,
 ): RequestHandler {
   return readiness({
-    connections,
+    stores,
     accepting,
-    onUnavailable: (connection, error) => logger.warn({ connection, err: error }, 'store unavailable'),
+    onUnavailable: (connection, error) => {
+      const { message, trouble, cause } = error
+      logger.warn({ connection, trouble, err: cause }, message)
+    },
+    onAvailable: connection => logger.info({ connection }, 'the store answers again'),
   })
 }
 
@@ -222,15 +229,7 @@ function failures(logger: Logger): ErrorRequestHandler {
 }
 
 function logFailure(logger: Logger, error: AppError, request: IncomingMessage, requestId: string): void {
-  const level =
-    error.kind === 'Aborted'
-      ? 'debug'
-      : error.kind === 'Internal'
-        ? 'error'
-        : error.temporary
-          ? 'warn'
-          : 'debug'
-  logger[level](
+  logger[levelOf(error)](
     {
       requestId,
       method: request.method,
@@ -238,8 +237,16 @@ function logFailure(logger: Logger, error: AppError, request: IncomingMessage, r
       kind: error.kind,
       op: error.op,
       path: error.path,
+      trouble: error.trouble,
       err: error.cause,
     },
     error.message,
   )
+}
+
+/** An error is what somebody has to mend; a warning, what may pass; the rest is the client's. */
+function levelOf({ kind, temporary }: AppError): 'debug' | 'warn' | 'error' {
+  if (kind === 'Internal') return 'error'
+  if (kind === 'Unavailable') return temporary ? 'warn' : 'error'
+  return kind === 'RateLimited' ? 'warn' : 'debug'
 }

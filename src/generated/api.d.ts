@@ -272,6 +272,13 @@ export interface paths {
          *
          *     A folder's URL without its slash is redirected to the one with it, with its query; with `archive` the archive is sent at once.
          *     The parameters below that speak of listings and archives are for that, and mean nothing on a file.
+         *
+         *     An object that was stored with a content coding (`Content-Encoding: gzip`) is given as it is stored: its length, its ranges, its `ETag` and
+         *     its digest are those of the coded bytes.
+         *
+         *     With `redirect`, or where the store is configured so, a GET is answered with the address at the store that has the bytes (307), good for some
+         *     minutes. Conditions are evaluated before that. HEAD is always answered here, and so is a GET whose `If-Match` or `If-Range` the store would compare with tags of its
+         *     own: a download is resumed from here.
          */
         get: operations["readFile"];
         put?: never;
@@ -334,7 +341,9 @@ export interface paths {
         };
         /**
          * Can it serve outputs now?
-         * @description Asks every store, so it fails while the root of one is gone or hangs, and recovers by itself. For readiness probes.
+         * @description Ready while at least one store answers, and says of each whether it does - a store that is down concerns the requests to it, and no reason to take those to the
+         *     others away. Stores are asked at most once a second, and an answer waits half a second for them at most, so that probes neither pile up on a
+         *     store that hangs nor time out with it. For readiness probes.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -410,6 +419,7 @@ export interface components {
             entries: components["schemas"]["Entry"][];
             next?: components["schemas"]["NextPage"];
             totals?: components["schemas"]["Totals"];
+            omitted?: components["schemas"]["Omitted"];
             /** @description URLs relative to the URL of this listing. */
             links: {
                 /**
@@ -491,8 +501,14 @@ export interface components {
         SummaryLine: {
             /** @description Of the lines above. `complete` is true when they are everything that the query matches, and false for a page (`limit`, `cursor`, or an order that is paged). */
             summary: components["schemas"]["Totals"];
+            omitted?: components["schemas"]["Omitted"];
             next?: components["schemas"]["NextPage"];
         };
+        /**
+         * @description How many artifacts the listing left out because no URL can name them - objects with an empty, `.` or `..` segment or too long a name in their
+         *     key. Absent when there are none. Counted over the part of the folder that this answer went through.
+         */
+        Omitted: number;
         /** @description The page after this one; absent on the last. */
         NextPage: {
             /** @description Value for `cursor`. */
@@ -540,11 +556,19 @@ export interface components {
             instance?: string;
             /** @description The `X-Request-Id` of the answer. */
             requestId: string;
-            /** @description The artifact that the error is about. */
+            /** @description The artifact that the error is about, as the URL names it. For a run that was not found, the run. */
             path?: string;
+            trouble?: components["schemas"]["StoreTrouble"];
             /** @description Whether the same request may succeed later without anybody changing anything. */
             temporary?: boolean;
         };
+        /**
+         * @description What ails the store, where that is known. `unreachable`, `timeout`, `throttled` and `interrupted` pass by themselves. The others wait for an operator -
+         *     `credentials` (access keys that are missing, wrong or expired), `denied` (keys without the right), `missing` (no such bucket), `region` (the bucket is in
+         *     another one), `clock` (that of the service is wrong) and `misconfigured`.
+         * @enum {string}
+         */
+        StoreTrouble: "unreachable" | "timeout" | "throttled" | "interrupted" | "credentials" | "denied" | "missing" | "region" | "clock" | "misconfigured";
         Health: {
             /** @constant */
             status: "ok";
@@ -555,13 +579,18 @@ export interface components {
              * @enum {string}
              */
             status: "ready" | "unavailable" | "draining";
+            /** @description Every configured store, the default one first. */
             stores: {
                 /** @description Name of the connection. */
                 name: string;
-                /** @enum {string} */
+                /**
+                 * @description Whether it answered when it was last asked, at most some seconds ago.
+                 * @enum {string}
+                 */
                 status: "ok" | "unavailable";
                 /** @description What is wrong with it. */
                 detail?: string;
+                trouble?: components["schemas"]["StoreTrouble"];
             }[];
         };
     };
@@ -569,13 +598,16 @@ export interface components {
         /** @description The whole file. Its media type follows from its name. */
         File: {
             headers: {
-                "Accept-Ranges": components["headers"]["Accept-Ranges"];
+                /** @description Always `bytes`, by whoever sends the bytes. */
+                "Accept-Ranges"?: "bytes";
                 "Cache-Control": components["headers"]["Cache-Control"];
                 "Content-Disposition": components["headers"]["Content-Disposition"];
+                "Content-Encoding": components["headers"]["Content-Encoding"];
                 "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
                 ETag: components["headers"]["ETagOfFile"];
                 "Last-Modified": components["headers"]["Last-Modified"];
                 "Repr-Digest": components["headers"]["Repr-Digest"];
+                "X-Accel-Redirect": components["headers"]["X-Accel-Redirect"];
                 "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -594,6 +626,7 @@ export interface components {
                 "Accept-Ranges": components["headers"]["Accept-Ranges"];
                 "Cache-Control": components["headers"]["Cache-Control"];
                 "Content-Disposition": components["headers"]["Content-Disposition"];
+                "Content-Encoding": components["headers"]["Content-Encoding"];
                 "Content-Range": components["headers"]["Content-Range"];
                 "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
                 ETag: components["headers"]["ETagOfFile"];
@@ -637,6 +670,7 @@ export interface components {
                 "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
                 Link: components["headers"]["Link"];
                 Vary: components["headers"]["Vary"];
+                "Outputs-Omitted": components["headers"]["Outputs-Omitted"];
                 "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 /**
@@ -675,6 +709,7 @@ export interface components {
                 "Content-Disposition": components["headers"]["Content-Disposition"];
                 "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
                 ETag: components["headers"]["ETag"];
+                "Outputs-Omitted": components["headers"]["Outputs-Omitted"];
                 "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -694,6 +729,7 @@ export interface components {
                 "Content-Disposition": components["headers"]["Content-Disposition"];
                 "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
                 ETag: components["headers"]["ETag"];
+                "Outputs-Omitted": components["headers"]["Outputs-Omitted"];
                 "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Content-Range": components["headers"]["Content-Range"];
@@ -710,6 +746,16 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
                 Location: components["headers"]["Location"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The bytes are to be had from the store. `Range` and the like are to be sent there. */
+        StoreRedirect: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                Location: components["headers"]["LocationAtStore"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
             };
@@ -824,8 +870,37 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The store cannot be reached or does not answer in time, or the service is busy with as many archives as configured. */
+        /**
+         * @description The store answers with nothing of use - it refuses the access keys of the service, has no such bucket, or broke off. `trouble` says which; unless the problem is
+         *     `temporary`, an operator has to mend it.
+         */
+        BadGateway: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The store cannot be reached or asks to be left alone, a volume does not answer in time, or the service is busy with as much as it may do at once. */
         Unavailable: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The store took the request and did not answer in time. */
+        GatewayTimeout: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
                 "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
@@ -870,7 +945,7 @@ export interface components {
          */
         FolderPath: string;
         /**
-         * @description Name of the store to read from; the first one that is configured when it is left out.
+         * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
          * @example outputs
          */
         Connection: string;
@@ -944,6 +1019,13 @@ export interface components {
          */
         Download: components["schemas"]["Flag"];
         /**
+         * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+         *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+         *     Listings and archives always come from here.
+         * @example true
+         */
+        Redirect: components["schemas"]["Flag"];
+        /**
          * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
          * @example bytes=0-1023
          */
@@ -974,7 +1056,7 @@ export interface components {
          */
         IfUnmodifiedSince: string;
         /**
-         * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap.
+         * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap; by HEAD of an object store, where it is known.
          * @example sha-256=10
          */
         WantReprDigest: string;
@@ -1009,6 +1091,11 @@ export interface components {
          * @example inline; filename="metrics.csv"
          */
         "Content-Disposition": string;
+        /**
+         * @description The content coding that the file was stored with (RFC 9110 section 8.4); absent for most.
+         * @example gzip
+         */
+        "Content-Encoding": string;
         /**
          * @description Which bytes these are, of how many (RFC 9110 section 14.4). Each part of several ranges has its own instead.
          * @example bytes 0-1023/67108864
@@ -1045,10 +1132,21 @@ export interface components {
          */
         Link: string;
         /**
+         * @description The address at the store, signed and good for a short time. Whoever has it can read the file.
+         * @example https://outputs.s3.eu-west-1.amazonaws.com/alice/mnist/experiments/7/model.pt?X-Amz-Expires=300
+         */
+        LocationAtStore: string;
+        /**
          * @description Where to go, relative to this URL.
          * @example ./checkpoints/
          */
         Location: string;
+        /**
+         * @description How many artifacts were left out because no URL can name them; absent when there are none. On archives, and behind a listing as plain text as a
+         *     trailer, where its lines have no place for it.
+         * @example 2
+         */
+        "Outputs-Omitted": number;
         /**
          * @description SHA-256 of the whole content, also beside a range of it (RFC 9530 section 3).
          * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
@@ -1064,6 +1162,12 @@ export interface components {
          * @example Accept
          */
         Vary: string;
+        /**
+         * @description Only between this service and a web server in front that sends the file in its place; the answer then has no body, and clients do not get to
+         *     see this.
+         * @example /outputs-files/alice/mnist/experiments/7/model.pt
+         */
+        "X-Accel-Redirect": string;
         /**
          * @description Always `nosniff`.
          * @example nosniff
@@ -1083,7 +1187,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1132,14 +1236,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headOwners: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1188,14 +1294,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     listProjects: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1250,14 +1358,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headProjects: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1312,14 +1422,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     listKinds: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1379,14 +1491,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headKinds: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1446,14 +1560,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     listRuns: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1518,14 +1634,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headRuns: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1590,14 +1708,16 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     readOutputs: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1665,6 +1785,13 @@ export interface operations {
                  * @example true
                  */
                 download?: components["parameters"]["Download"];
+                /**
+                 * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+                 *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+                 *     Listings and archives always come from here.
+                 * @example true
+                 */
+                redirect?: components["parameters"]["Redirect"];
             };
             header?: {
                 /**
@@ -1726,14 +1853,16 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     archiveOutputs: {
         parameters: {
             query: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1789,14 +1918,16 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headOutputs: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -1864,6 +1995,13 @@ export interface operations {
                  * @example true
                  */
                 download?: components["parameters"]["Download"];
+                /**
+                 * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+                 *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+                 *     Listings and archives always come from here.
+                 * @example true
+                 */
+                redirect?: components["parameters"]["Redirect"];
             };
             header?: {
                 /**
@@ -1925,14 +2063,16 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     readFolder: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -2000,6 +2140,13 @@ export interface operations {
                  * @example true
                  */
                 download?: components["parameters"]["Download"];
+                /**
+                 * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+                 *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+                 *     Listings and archives always come from here.
+                 * @example true
+                 */
+                redirect?: components["parameters"]["Redirect"];
             };
             header?: {
                 /**
@@ -2066,14 +2213,16 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     archiveFolder: {
         parameters: {
             query: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -2134,14 +2283,16 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headFolder: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -2209,6 +2360,13 @@ export interface operations {
                  * @example true
                  */
                 download?: components["parameters"]["Download"];
+                /**
+                 * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+                 *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+                 *     Listings and archives always come from here.
+                 * @example true
+                 */
+                redirect?: components["parameters"]["Redirect"];
             };
             header?: {
                 /**
@@ -2275,14 +2433,16 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     readFile: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -2291,6 +2451,13 @@ export interface operations {
                  * @example true
                  */
                 download?: components["parameters"]["Download"];
+                /**
+                 * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+                 *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+                 *     Listings and archives always come from here.
+                 * @example true
+                 */
+                redirect?: components["parameters"]["Redirect"];
                 /**
                  * @description Form of the listing. Wins over the `Accept` header.
                  * @example json
@@ -2383,7 +2550,7 @@ export interface operations {
                  */
                 "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
                 /**
-                 * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap.
+                 * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap; by HEAD of an object store, where it is known.
                  * @example sha-256=10
                  */
                 "Want-Repr-Digest"?: components["parameters"]["WantReprDigest"];
@@ -2423,6 +2590,7 @@ export interface operations {
             206: components["responses"]["PartialFile"];
             301: components["responses"]["FolderRedirect"];
             304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
@@ -2431,14 +2599,16 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headFile: {
         parameters: {
             query?: {
                 /**
-                 * @description Name of the store to read from; the first one that is configured when it is left out.
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
@@ -2447,6 +2617,13 @@ export interface operations {
                  * @example true
                  */
                 download?: components["parameters"]["Download"];
+                /**
+                 * @description Have the bytes of a file from the store itself. They come from here where the store can sign no address for them, and where nobody has said that clients can reach it:
+                 *     it is a server of the operator's own, with neither `delivery: redirect` nor a `publicEndpoint`. `false` has them from here where the store is configured otherwise.
+                 *     Listings and archives always come from here.
+                 * @example true
+                 */
+                redirect?: components["parameters"]["Redirect"];
                 /**
                  * @description Form of the listing. Wins over the `Accept` header.
                  * @example json
@@ -2539,7 +2716,7 @@ export interface operations {
                  */
                 "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
                 /**
-                 * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap.
+                 * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap; by HEAD of an object store, where it is known.
                  * @example sha-256=10
                  */
                 "Want-Repr-Digest"?: components["parameters"]["WantReprDigest"];
@@ -2579,6 +2756,7 @@ export interface operations {
             206: components["responses"]["PartialFile"];
             301: components["responses"]["FolderRedirect"];
             304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
@@ -2587,7 +2765,9 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
             500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     getRoot: {
@@ -2697,7 +2877,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every store answers. */
+            /** @description At least one store answers. */
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["Cache-Control"];
@@ -2712,7 +2892,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
-            /** @description A store does not answer, or the service is starting or stopping. */
+            /** @description No store answers, or the service is about to stop. */
             503: {
                 headers: {
                     "Cache-Control": components["headers"]["Cache-Control"];
@@ -2736,7 +2916,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every store answers. */
+            /** @description At least one store answers. */
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["Cache-Control"];
@@ -2751,7 +2931,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
-            /** @description A store does not answer, or the service is starting or stopping. */
+            /** @description No store answers, or the service is about to stop. */
             503: {
                 headers: {
                     "Cache-Control": components["headers"]["Cache-Control"];

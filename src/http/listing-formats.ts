@@ -80,6 +80,8 @@ export interface NdjsonEnd {
   /** Whether the stream holds everything that the query matches, not a page of it. */
   readonly complete: boolean
   readonly next?: { readonly cursor: string; readonly href: string } | undefined
+  /** Artifacts that the store has left out; asked for at the end. */
+  readonly omitted: () => number
 }
 
 /** One entry a line, then a line with a summary, or with the error that ended the listing: only a complete summary proves that it is whole. */
@@ -100,7 +102,9 @@ export async function* renderNdjson(
     yield `${JSON.stringify({ error: problemFor(error) })}\n`
     return
   }
-  yield `${JSON.stringify({ summary: tally.totals(end.complete), next: end.next })}\n`
+  const omitted = end.omitted()
+  const summary = tally.totals(end.complete)
+  yield `${JSON.stringify({ summary, ...(omitted > 0 && { omitted }), next: end.next })}\n`
 }
 
 function* pieces(entries: readonly Entry[], render: (entry: Entry) => string): Generator<string> {

@@ -47,6 +47,8 @@ export interface HtmlOptions {
   readonly order: string
   readonly nextHref?: string | undefined
   readonly totals?: ListingPage['totals']
+  /** Artifacts that the store has left out; asked for at the end. */
+  readonly omitted: () => number
 }
 
 /** The page in pieces, one for each batch, with everything that the batches hold. */
@@ -131,13 +133,19 @@ function row(folder: ListedFolder, entry: Entry, { navigation }: HtmlOptions): s
   return `<tr><td>${name}</td><td class="n">${size}</td><td>${time && `<time datetime="${time}">${time.slice(0, 19).replace('T', ' ')}</time>`}</td></tr>\n`
 }
 
-function tail(rows: number, { nextHref, totals }: HtmlOptions): string {
+function tail(rows: number, { nextHref, totals, omitted }: HtmlOptions): string {
   const more =
     nextHref === undefined ? '' : `<p><a href="${escapeHtml(nextHref)}" rel="next">Next page</a></p>\n`
   const sum = totals
     ? `<p>${totals.complete ? '' : 'At least '}${totals.files} files, ${totals.directories} folders, ${humanSize(totals.size)} in all.</p>\n`
     : ''
-  return `</tbody></table>\n${rows === 0 ? '<p>This folder is empty.</p>\n' : ''}${sum}${more}</main></body></html>\n`
+  const left = omitted()
+  const unnamed =
+    left === 0
+      ? ''
+      : `<p>Left out: ${left} ${left === 1 ? 'object' : 'objects'} with a key that no URL can name.</p>\n`
+  const empty = rows === 0 && left === 0 ? '<p>This folder is empty.</p>\n' : ''
+  return `</tbody></table>\n${empty}${sum}${unnamed}${more}</main></body></html>\n`
 }
 
 /** Binary units, as du -h and ls -h use them. */

@@ -91,6 +91,7 @@ export function listingView(
   return {
     path: folder.title,
     ...(page.totals && { totals: page.totals }),
+    ...(page.omitted > 0 && { omitted: page.omitted }),
     ...(page.next !== undefined && nextHref !== undefined && { next: { cursor: page.next, href: nextHref } }),
     links: {
       self: `./${queryString(folder)}`,

@@ -13,7 +13,10 @@ export interface PlanRequest {
   readonly headers: IncomingHttpHeaders
 }
 
-export type PlannedRepresentation = Pick<Representation, 'size' | 'etag' | 'lastModifiedMs' | 'mediaType'>
+export type PlannedRepresentation = Pick<
+  Representation,
+  'size' | 'etag' | 'lastModifiedMs' | 'mediaType' | 'contentEncoding'
+>
 
 export interface PlanOptions {
   /** The time of the answer, in milliseconds since 1970: its Date is not to be earlier. */
@@ -62,7 +65,10 @@ export function plan(
   if (selection === 'ignored') return whole(request, representation, current)
   if (selection === 'unsatisfiable')
     return bodiless(416, { 'Accept-Ranges': 'bytes', 'Content-Range': `bytes */${size}` })
-  return partial(selection, size, representation.mediaType, current, options)
+  // Content-Encoding would be about the multipart body, and a part has no place for it (14.6).
+  if (selection.length > 1 && representation.contentEncoding !== undefined)
+    return whole(request, representation, current)
+  return partial(selection, size, representation, current, options)
 }
 
 function validatorsOf({ etag, lastModifiedMs }: PlannedRepresentation, nowMs: number): Validators {
@@ -92,16 +98,22 @@ function validatorHeaders({ etag, lastModifiedSeconds }: Validators): Record<str
   return headers
 }
 
-function whole(
-  { method }: PlanRequest,
-  { size, mediaType }: PlannedRepresentation,
-  current: Validators,
-): Plan {
+/** tchar (RFC 9110 5.6.2) and what separates codings: whoever stored an object chose the text. */
+const CODINGS = /^[!#$%&'*+.^_`|~\w\-, ]+$/
+
+function contentHeaders({ mediaType, contentEncoding }: PlannedRepresentation): Record<string, string> {
+  const headers: Record<string, string> = { 'Content-Type': mediaType }
+  if (contentEncoding !== undefined && CODINGS.test(contentEncoding))
+    headers['Content-Encoding'] = contentEncoding
+  return headers
+}
+
+function whole({ method }: PlanRequest, representation: PlannedRepresentation, current: Validators): Plan {
+  const { size } = representation
   // What a POST selects has no URL that a Range could be asked of.
   const ranges = size !== undefined && (method === 'GET' || method === 'HEAD')
-  const headers = validatorHeaders(current)
+  const headers = { ...validatorHeaders(current), ...contentHeaders(representation) }
   headers['Accept-Ranges'] = ranges ? 'bytes' : 'none'
-  headers['Content-Type'] = mediaType
   if (size !== undefined) headers['Content-Length'] = String(size)
   return { status: 200, headers, parts: size === 0 ? [] : [slice(0, size ?? Infinity)], length: size }
 }
@@ -113,16 +125,15 @@ function whole(
 function partial(
   ranges: readonly ByteRange[],
   size: number,
-  mediaType: string,
+  representation: PlannedRepresentation,
   current: Validators,
   options: PlanOptions,
 ): Plan {
-  const headers = validatorHeaders(current)
+  const headers = { ...validatorHeaders(current), ...contentHeaders(representation) }
   headers['Accept-Ranges'] = 'bytes'
   const only = ranges.length === 1 ? ranges[0] : undefined
-  if (only === undefined) return multipart(ranges, size, mediaType, headers, options)
+  if (only === undefined) return multipart(ranges, size, representation.mediaType, headers, options)
   const length = only.end - only.start
-  headers['Content-Type'] = mediaType
   headers['Content-Range'] = contentRange(only, size)
   headers['Content-Length'] = String(length)
   return { status: 206, headers, parts: [slice(only.start, only.end)], length }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
-import type { ErrorKind } from '../errors.ts'
+import type { ErrorKind, StoreTrouble } from '../errors.ts'
 
 const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string]>> = {
   NotFound: [404, 'Not found'],
@@ -25,6 +25,23 @@ const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string
   Internal: [500, 'An error of the service'],
 }
 
+/**
+ * What Unavailable is when it is known why (RFC 9110 15.6): 503 for what will pass while nobody has done anything, 504 for a server behind us that took our request and
+ * did not answer in time, 502 for one whose answer is of no use.
+ */
+const TROUBLE_STATUS: Readonly<Record<StoreTrouble, number>> = {
+  unreachable: 503,
+  throttled: 503,
+  timeout: 504,
+  interrupted: 502,
+  credentials: 502,
+  denied: 502,
+  missing: 502,
+  region: 502,
+  clock: 502,
+  misconfigured: 502,
+}
+
 /** Seconds after which a temporary failure is worth another try. */
 const RETRY_AFTER_S = 5
 
@@ -34,6 +51,8 @@ export interface Problem {
   readonly status: number
   readonly detail: string
   readonly path?: string
+  /** What ails the store, where that is known. */
+  readonly trouble?: StoreTrouble
   readonly temporary?: true
   readonly requestId: string
 }
@@ -43,8 +62,8 @@ function problemType(kind: ErrorKind): string {
   return `urn:polyaxon-outputs:problem:${kind.replace(/(?<=.)[A-Z]/g, '-$&').toLowerCase()}`
 }
 
-export function statusOf(kind: ErrorKind): number {
-  return STATUS[kind][0]
+export function statusOf({ kind, trouble }: Pick<AppError, 'kind' | 'trouble'>): number {
+  return kind === 'Unavailable' && trouble !== undefined ? TROUBLE_STATUS[trouble] : STATUS[kind][0]
 }
 
 /**
@@ -71,13 +90,13 @@ export function toAppError(thrown: unknown): AppError {
 }
 
 export function problemOf(error: AppError, requestId: string): Problem {
-  const [status, title] = STATUS[error.kind]
   return {
     type: problemType(error.kind),
-    title,
-    status,
+    title: STATUS[error.kind][1],
+    status: statusOf(error),
     detail: error.message,
     ...(error.path !== undefined && error.path !== '' && { path: error.path }),
+    ...(error.trouble !== undefined && { trouble: error.trouble }),
     ...(error.temporary && { temporary: true }),
     requestId,
   }
@@ -88,6 +107,18 @@ function problemText(problem: Problem): string {
   return JSON.stringify(problem).replaceAll('<', '\\u003c')
 }
 
+/** What was said of a content that now does not come. */
+const OF_CONTENT = [
+  'content-disposition',
+  'content-encoding',
+  'accept-ranges',
+  'etag',
+  'last-modified',
+  'repr-digest',
+  'link',
+  'trailer',
+]
+
 /** Answers with a problem; nothing of the answer may have been sent. Headers set before stay (Allow, Content-Range). */
 export function sendProblem(
   response: ServerResponse,
@@ -97,8 +128,7 @@ export function sendProblem(
 ): void {
   const problem = problemOf(error, requestId)
   const body = Buffer.from(`${problemText(problem)}\n`)
-  for (const name of ['content-disposition', 'accept-ranges', 'etag', 'last-modified', 'repr-digest', 'link'])
-    response.removeHeader(name)
+  for (const name of OF_CONTENT) response.removeHeader(name)
   response.statusCode = problem.status
   response.setHeader('Content-Type', 'application/problem+json')
   response.setHeader('Content-Length', body.length)

@@ -53,22 +53,31 @@ export async function send(
   }
 }
 
+export interface TextOptions extends SendOptions {
+  readonly head: () => void
+  /** Fields that are known only at the end (RFC 9110 6.5); clients of HTTP/1.0 do without. */
+  readonly trailers?: () => Record<string, string>
+}
+
 /** Sends text that is made on the way, such as a listing: without a length, so its end is the proof that it is whole. */
 export async function sendText(
   response: ServerResponse,
   chunks: AsyncIterable<string>,
-  options: SendOptions & { readonly head: () => void },
+  options: TextOptions,
 ): Promise<void> {
   if (options.method === 'HEAD') {
     options.head()
     response.end()
     return
   }
-  await writeBody(response, encoded(chunks), { ...options, length: undefined })
+  const { trailers = () => ({}) } = options
+  const body = encoded(chunks, () => response.addTrailers(trailers()))
+  await writeBody(response, body, { ...options, length: undefined })
 }
 
-async function* encoded(chunks: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
+async function* encoded(chunks: AsyncIterable<string>, atEnd: () => void): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) yield Buffer.from(chunk)
+  atEnd()
 }
 
 async function* bytesOf(

@@ -1,11 +1,12 @@
 // What the service prints when it is up: where it is, and commands to paste.
 import type { Examples } from './examples.ts'
+import { printable } from './printable.ts'
 
 export interface Facts {
   readonly version: string
   /** Without a last slash. */
   readonly url: string
-  /** Absolute path of the outputs. */
+  /** Where the outputs are: a path, or several stores. */
   readonly outputs: string
   /** Whether the outputs were just made, with the sample. */
   readonly made: boolean
@@ -14,7 +15,7 @@ export interface Facts {
 /** Where the service is: two lines that are known as soon as it listens. */
 export function addressText({ version, url, outputs, made }: Facts): string {
   return `
-polyaxon-outputs ${version} serves ${outputs}${made ? ' (new, with a small sample in it)' : ''}
+polyaxon-outputs ${version} serves ${printable(outputs)}${made ? ' (new, with a small sample in it)' : ''}
 at ${url}/outputs/ (API reference: ${url}/docs)
 `
 }

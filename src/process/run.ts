@@ -2,13 +2,18 @@
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig, type Surroundings } from '../config/load.ts'
 import { addressText, commandsText } from './banner.ts'
+import { checkStores } from './check.ts'
 import { endProcess, EXIT_CONFIG, EXIT_FAILURE } from './end.ts'
 import { findExamples } from './examples.ts'
+import { configForLog, createLogger } from './log.ts'
+import { placesOf } from './place.ts'
+import { printable } from './printable.ts'
+import { useProxies } from './proxies.ts'
 import { Service } from './service.ts'
 import { onStop } from './signals.ts'
 import { StartFailure } from './start-failure.ts'
@@ -30,35 +35,42 @@ export async function run(surroundings: Surroundings): Promise<void> {
       return
     case 'faults':
       process.stderr.write(`polyaxon-outputs cannot start with these settings:\n`)
-      for (const { where, problem } of loaded.faults) process.stderr.write(`  ${where}: ${problem}\n`)
+      for (const { where, problem } of loaded.faults)
+        process.stderr.write(printable(`  ${where}: ${problem}`) + '\n')
       process.exitCode = EXIT_CONFIG
       return
     case 'config':
-      await start(loaded.config)
+      useProxies(surroundings.env)
+      if (loaded.check) await check(loaded.config, loaded.warnings)
+      else await start(loaded.config, loaded.warnings)
   }
 }
 
-async function start(config: Config): Promise<void> {
-  const logger = pino(
-    { level: config.logLevel, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination(2),
-  )
+async function check(config: Config, warnings: readonly string[]): Promise<void> {
+  for (const warning of warnings) process.stderr.write(printable(`Warning: ${warning}`) + '\n')
+  const worked = await checkStores(config, text => process.stdout.write(text))
+  await endProcess(worked ? 0 : EXIT_FAILURE)
+}
+
+async function start(config: Config, warnings: readonly string[]): Promise<void> {
+  const logger = createLogger(config.logLevel)
   process.on('uncaughtException', error => {
     logger.fatal({ err: error }, 'unexpected failure')
     void endProcess(EXIT_FAILURE)
   })
   try {
-    await (cluster.isPrimary ? startPrimary(config, logger) : startWorker(config, logger))
+    await (cluster.isPrimary ? startPrimary(config, warnings, logger) : startWorker(config, logger))
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
-    process.stderr.write(`polyaxon-outputs cannot start: ${error.message}\n`)
+    process.stderr.write(printable(`polyaxon-outputs cannot start: ${error.message}`) + '\n')
     await endProcess(EXIT_FAILURE)
   }
 }
 
-async function startPrimary(config: Config, logger: Logger): Promise<void> {
-  const made = await makeMissingSample(config.outputs)
-  logger.debug({ config }, 'effective configuration')
+async function startPrimary(config: Config, warnings: readonly string[], logger: Logger): Promise<void> {
+  const made = await makeMissingSample(config.connections)
+  for (const warning of warnings) logger.warn(warning)
+  logger.debug({ config: configForLog(config) }, 'effective configuration')
   const workers = config.server.workers === 'auto' ? availableParallelism() : config.server.workers
   const { drainTimeoutMs } = config.server
   let origin: string
@@ -71,9 +83,10 @@ async function startPrimary(config: Config, logger: Logger): Promise<void> {
     origin = supervisor.origin
     onStop(logger, () => supervisor.drain(drainTimeoutMs), endProcess)
   }
-  logger.info({ origin, workers, outputs: config.outputs.path }, 'listening')
+  const outputs = placesOf(config.connections)
+  logger.info({ origin, workers, outputs }, 'listening')
   const url = origin + config.server.basePath
-  process.stdout.write(addressText({ version: version(), url, outputs: config.outputs.path, made }))
+  process.stdout.write(addressText({ version: version(), url, outputs, made }))
   process.stdout.write(commandsText(url, await findExamples(url)))
 }
 

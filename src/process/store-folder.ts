@@ -1,12 +1,14 @@
 // The default outputs folder at a first start.
 import { stat } from 'node:fs/promises'
-import type { Config } from '../config/config.ts'
+import type { StoreDefinition } from '../store/definition.ts'
 import { makeSample } from '../sample/make.ts'
 import { StartFailure } from './start-failure.ts'
 
 /** Makes the default outputs folder with the sample in it where it is missing, and tells whether it did. A configured path is never touched. */
-export async function makeMissingSample({ path, isDefault }: Config['outputs']): Promise<boolean> {
-  if (!isDefault) return false
+export async function makeMissingSample(definitions: readonly StoreDefinition[]): Promise<boolean> {
+  const folder = definitions.find(definition => definition.kind === 'local' && definition.isDefault)
+  if (folder?.kind !== 'local') return false
+  const { path } = folder
   try {
     if (await exists(path)) return false
     return await makeSample(path)

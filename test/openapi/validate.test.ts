@@ -23,8 +23,8 @@ interface Answer {
 const reportError: ErrorRequestHandler = (error: unknown, _req, res, next) => {
   if (res.headersSent) next(error)
   else {
-    const { kind, message } = toAppError(error)
-    res.status(statusOf(kind)).json({ kind, message })
+    const known = toAppError(error)
+    res.status(statusOf(known)).json({ kind: known.kind, message: known.message })
   }
 }
 

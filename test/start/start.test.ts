@@ -268,6 +268,6 @@ it('logs the effective configuration where debug messages are wanted', async () 
     .split('\n')
     .map(line => JSON.parse(line) as Record<string, unknown>)
   expect(lines.find(line => line['msg'] === 'effective configuration')).toMatchObject({
-    config: { server: { drainTimeoutMs: 7000 }, outputs: { path: join(cwd, 'data') } },
+    config: { server: { drainTimeoutMs: 7000 }, connections: [{ path: join(cwd, 'data') }] },
   })
 })

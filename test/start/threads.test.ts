@@ -56,10 +56,10 @@ it.skipIf(noPipes)('twenty hung opens do not keep others waiting (needs mkfifo)'
 })
 
 it.skipIf(noPipes)(
-  'twenty hung opens would keep others waiting in a pool of twelve (needs mkfifo)',
+  'twenty hung opens would keep others waiting in a pool of twenty (needs mkfifo)',
   async () => {
     const { url } = await startHung({
-      UV_THREADPOOL_SIZE: '12',
+      UV_THREADPOOL_SIZE: '20',
       STORE_MAX_OPERATIONS: '4',
       STORE_DEADLINE: '1s',
     })

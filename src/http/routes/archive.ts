@@ -3,6 +3,7 @@ import type { Selection } from '../../content/selection.ts'
 import type { Run } from '../../runs/runs.ts'
 import type { ArtifactPath } from '../../store/path.ts'
 import { contentDisposition } from '../disposition.ts'
+import { omittedField } from '../omitted.ts'
 import { selectionOf } from '../query.ts'
 import { bodyOf } from '../validate.ts'
 import type { Query } from '../validate.ts'
@@ -24,12 +25,16 @@ export async function answerArchive(
     compress: query.compress ?? false,
     selection: selectionFrom(asked),
     filename: `${filename}.${format}`,
+    connection: asked.connection,
     scopeKey: run.scopeKey,
     signal,
   }
   await answerRepresentation(asked, {
     open: () => dependencies.archives.open(run.store, request),
-    headers: archive => ({ 'Content-Disposition': contentDisposition('attachment', archive.filename) }),
+    headers: archive => ({
+      'Content-Disposition': contentDisposition('attachment', archive.filename),
+      ...omittedField(archive.omitted),
+    }),
   })
 }
 

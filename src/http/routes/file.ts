@@ -4,6 +4,7 @@ import type { FileRepresentation } from '../../content/file.ts'
 import { isInlineSafe } from '../../content/media-type.ts'
 import type { Run } from '../../runs/runs.ts'
 import type { ArtifactPath } from '../../store/path.ts'
+import type { DirectDelivery } from '../../store/store.ts'
 import { formatReprDigest, wantsSha256 } from '../digest-fields.ts'
 import { contentDisposition } from '../disposition.ts'
 import { answerRepresentation } from './representation.ts'
@@ -18,9 +19,10 @@ export async function answerFile(
 ): Promise<void> {
   await answerRepresentation(asked, {
     open: () => openFile(run.store, path, { signal: asked.signal }),
-    headers: async file => ({
+    elsewhere: file => addressOf(asked, run, file, download),
+    headers: async (file, sentBy) => ({
       'Content-Disposition': dispositionOf(file, download),
-      ...(await digestHeader(asked, run, file)),
+      ...(await digestHeader(asked, run, file, sentBy)),
     }),
   })
 }
@@ -32,14 +34,36 @@ function dispositionOf(file: FileRepresentation, download: boolean): string {
   )
 }
 
-/** RFC 9530: only when the client wants it, for it costs a pass over the file the first time. */
-async function digestHeader(
-  asked: Asked,
-  run: Run,
+/** Where the store lets the client have the file, if it is asked for that or configured so. */
+async function addressOf(
+  { query, signal }: Asked,
+  { store }: Run,
   file: FileRepresentation,
+  download: boolean,
+): Promise<DirectDelivery | undefined> {
+  if (query.redirect === false || store.direct === undefined) return undefined
+  return store.direct(file.path, query.redirect ?? false, {
+    disposition: dispositionOf(file, download),
+    mediaType: file.mediaType,
+    signal,
+  })
+}
+
+/**
+ * RFC 9530: only when the client wants it, for it costs a pass over the file the first time. That pass is not made for a content that others send, nor for HEAD, which is
+ * to be cheap, over a network.
+ */
+async function digestHeader(
+  { request, method, signal, dependencies: { digests } }: Asked,
+  { store, scopeKey }: Run,
+  file: FileRepresentation,
+  sentBy: 'us' | 'others',
 ): Promise<Record<string, string>> {
-  const wanted = asked.request.headers['want-repr-digest']
+  const wanted = request.headers['want-repr-digest']
   if (wanted === undefined || !wantsSha256(String(wanted))) return {}
-  const digest = await asked.dependencies.digests.sha256(run.scopeKey, file.path, file, asked.signal)
+  const digest =
+    sentBy === 'others' || (method === 'HEAD' && store.capabilities.latency === 'network')
+      ? digests.known(scopeKey, file.path, file)
+      : await digests.sha256(scopeKey, file.path, file, signal)
   return digest === undefined ? {} : { 'Repr-Digest': formatReprDigest(digest) }
 }

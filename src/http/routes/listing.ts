@@ -1,5 +1,4 @@
 // The listing of a folder, in the form that the client asks for.
-import type { Response } from 'express'
 import { listPage, matching } from '../../content/listing.ts'
 import type { ListingPage, ListSource } from '../../content/listing.ts'
 import type { Entry } from '../../store/store.ts'
@@ -7,6 +6,7 @@ import { chooseFormat, MEDIA_TYPES, renderJson, renderNdjson, renderText } from 
 import type { Choice } from '../listing-formats.ts'
 import { LISTING_POLICY, renderHtml } from '../listing-html.ts'
 import type { ListedFolder } from '../listing-view.ts'
+import { OMITTED, omittedField } from '../omitted.ts'
 import { listingRequest } from '../query.ts'
 import type { ListingRequest } from '../query.ts'
 import { sendText } from '../send.ts'
@@ -18,6 +18,8 @@ interface Opened {
   /** Undefined when the batches are all there is. */
   readonly page: ListingPage | undefined
   readonly nextHref: string | undefined
+  /** Artifacts that the store has left out so far. */
+  readonly omitted: () => number
 }
 
 /** Fails as the source does before anything is sent; later failures break the connection, or end NDJSON with an error line. */
@@ -26,16 +28,13 @@ export async function answerListing(asked: Asked, folder: ListedFolder, source: 
   const choice = chooseFormat(asked.query.format, request.headers.accept)
   const query = listingRequest(asked.query)
   const opened = givenWhole(choice, query)
-    ? {
-        batches: await begun(matching(source, query, { signal }), method),
-        page: undefined,
-        nextHref: undefined,
-      }
+    ? await openStream(asked, query, source)
     : await openPage(asked, query, source)
   await sendText(response, render(asked, folder, choice, query, opened), {
     method,
     signal,
-    head: () => setHead(response, choice, opened),
+    head: () => setHead(asked, choice, opened),
+    ...(choice.format === 'text' && { trailers: () => omittedField(opened.omitted()) }),
   })
 }
 
@@ -48,10 +47,18 @@ function givenWhole(choice: Choice, query: ListingRequest): boolean {
   return choice.format !== 'html' || !choice.named
 }
 
+async function openStream(asked: Asked, query: ListingRequest, source: ListSource): Promise<Opened> {
+  let omitted = 0
+  const onOmitted = (artifacts: number): void => void (omitted += artifacts)
+  const entries = matching(source, query, { onOmitted, signal: asked.signal })
+  const batches = await begun(entries, asked.method)
+  return { batches, page: undefined, nextHref: undefined, omitted: () => omitted }
+}
+
 async function openPage(asked: Asked, query: ListingRequest, source: ListSource): Promise<Opened> {
   const page = await listPage(source, query, asked.signal)
   const nextHref = page.next === undefined ? undefined : hrefWith(asked.request.url, page.next)
-  return { batches: once(page.entries), page, nextHref }
+  return { batches: once(page.entries), page, nextHref, omitted: () => page.omitted }
 }
 
 function render(
@@ -59,7 +66,7 @@ function render(
   folder: ListedFolder,
   { format, named }: Choice,
   query: ListingRequest,
-  { batches, page, nextHref }: Opened,
+  { batches, page, nextHref, omitted }: Opened,
 ): AsyncIterable<string> {
   switch (format) {
     case 'json':
@@ -73,16 +80,17 @@ function render(
         order: query.order,
         nextHref,
         totals: page?.totals,
+        omitted,
       })
     case 'ndjson': {
       const next = page?.next === undefined ? undefined : { cursor: page.next, href: nextHref! }
-      const end = { complete: query.cursor === undefined && next === undefined, next }
+      const end = { complete: query.cursor === undefined && next === undefined, next, omitted }
       return renderNdjson(folder, batches, end, error => dependencies.problemFor(error, request, response))
     }
   }
 }
 
-function setHead(response: Response, { format }: Choice, { nextHref }: Opened): void {
+function setHead({ request, response, method }: Asked, { format }: Choice, { nextHref }: Opened): void {
   response.statusCode = 200
   response.setHeader('Content-Type', MEDIA_TYPES[format])
   response.setHeader('Cache-Control', 'private, no-cache')
@@ -90,6 +98,9 @@ function setHead(response: Response, { format }: Choice, { nextHref }: Opened): 
   response.setHeader('X-Content-Type-Options', 'nosniff')
   response.setHeader('Vary', 'Accept')
   if (nextHref !== undefined) response.setHeader('Link', `<${nextHref}>; rel="next"`)
+  // Every line of text is a name, so the count of what was left out comes behind them, in chunked messages.
+  if (format === 'text' && method === 'GET' && request.httpVersion === '1.1')
+    response.setHeader('Trailer', OMITTED)
 }
 
 /** The same query with another cursor. */

@@ -1,48 +1,10 @@
-// What operators and programs ask of the service itself: is it alive, is it ready, what can it do.
+// What operators and programs ask of the service itself: is it alive, what can it do.
 import { createHash } from 'node:crypto'
 import type { Request, RequestHandler, Response } from 'express'
-import { isAppError } from '../../errors.ts'
-import type { Runs } from '../../runs/runs.ts'
-import { ROOT } from '../../store/path.ts'
 
 /** Alive as long as it answers; touches no store, so a hung volume does not get the process killed. */
 export const answerHealth: RequestHandler = (_request, response) => {
   sendJson(response, 200, { status: 'ok' })
-}
-
-export interface ReadinessDependencies {
-  readonly connections: ReadonlyMap<string, Runs>
-  /** Whether new requests are welcome: false while it drains. */
-  readonly accepting: () => boolean
-  /** Called with what made a store unavailable. */
-  readonly onUnavailable: (connection: string, error: unknown) => void
-}
-
-/** Ready when it accepts requests and every store answers; 503 says which one does not. */
-export function readiness({ connections, accepting, onUnavailable }: ReadinessDependencies): RequestHandler {
-  return async (_request, response) => {
-    const stores = await Promise.all(
-      [...connections].map(async ([name, runs]) => {
-        try {
-          await runs.store.stat(ROOT)
-          return { name, status: 'ok' }
-        } catch (error) {
-          onUnavailable(name, error)
-          return {
-            name,
-            status: 'unavailable',
-            detail: isAppError(error) ? error.message : 'The store failed.',
-          }
-        }
-      }),
-    )
-    const ready = accepting() && stores.every(store => store.status === 'ok')
-    if (!ready) response.setHeader('Retry-After', 5)
-    sendJson(response, ready ? 200 : 503, {
-      status: accepting() ? (ready ? 'ready' : 'unavailable') : 'draining',
-      stores,
-    })
-  }
 }
 
 /** A document that stays as it is while the service runs, with a validator for caches. */
@@ -77,7 +39,7 @@ function setAll(response: Response, headers: Readonly<Record<string, string>>): 
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
 }
 
-function sendJson(response: Response, status: number, body: object): void {
+export function sendJson(response: Response, status: number, body: object): void {
   const bytes = Buffer.from(JSON.stringify(body))
   response.statusCode = status
   setAll(response, {

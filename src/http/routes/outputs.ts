@@ -5,6 +5,7 @@ import type { Digests } from '../../content/digest.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { listLevel } from '../../runs/levels.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
+import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
 import { parseTarget } from '../target.ts'
@@ -34,6 +35,8 @@ export interface Asked {
   readonly response: Response
   readonly method: string
   readonly query: Query
+  /** The name of the store that it is about. */
+  readonly connection: string
   readonly signal: AbortSignal
   readonly dependencies: OutputsDependencies
 }
@@ -64,15 +67,38 @@ export async function answerOutputs(
   // Most requests are for a file and have nothing to check.
   if (mark >= 0 || method === 'POST') await validated(dependencies.validate, request, response)
   const query = queryOf(request)
-  const runs = connectionOf(dependencies, query)
-  const asked = { request, response, method, query, signal: transferSignal(response), dependencies }
+  const [connection, runs] = connectionOf(dependencies, query)
+  const signal = transferSignal(response)
+  const asked = { request, response, method, query, connection, signal, dependencies }
   if (target.type === 'level') return answerLevel(asked, runs, target)
   try {
-    const run = await runs.resolve(target.reference, asked.signal)
+    const run = await resolveRun(runs, target, asked.signal)
     await answerArtifact(asked, run, target)
   } catch (error) {
     if (isAppError(error, 'NotFound')) runs.forget(target.reference)
     throw error
+  }
+}
+
+/** Looking for a run can fail anywhere in the store. Where that was is said in paths of the layout, of which clients know nothing: they asked for an artifact. */
+async function resolveRun(
+  runs: Runs,
+  { reference, path }: ArtifactTarget,
+  signal: AbortSignal,
+): Promise<Run> {
+  try {
+    return await runs.resolve(reference, signal)
+  } catch (error) {
+    throw isAppError(error) && error.kind !== 'NotFound' ? renamed(error, path) : error
+  }
+}
+
+/** The same for a level, which has no artifact. */
+async function* withoutLayout<T>(steps: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* steps
+  } catch (error) {
+    throw isAppError(error) ? renamed(error, ROOT) : error
   }
 }
 
@@ -120,7 +146,7 @@ async function answerLevel(
       inRun: false,
       connection: asked.query.connection,
     },
-    { folder: ROOT, list: options => listLevel(runs, target.level, options) },
+    { folder: ROOT, list: options => withoutLayout(listLevel(runs, target.level, options)) },
   )
 }
 
@@ -163,11 +189,15 @@ function checkMethod({ method }: Request, response: Response, target: Target): v
   })
 }
 
-function connectionOf({ connections }: OutputsDependencies, { connection: name }: Query): Runs {
-  const runs = name === undefined ? connections.values().next().value : connections.get(name)
+function connectionOf(
+  { connections }: OutputsDependencies,
+  { connection: asked }: Query,
+): [name: string, runs: Runs] {
+  const name = asked ?? connections.keys().next().value!
+  const runs = connections.get(name)
   if (runs === undefined)
     throw new AppError('NotFound', `There is no connection '${name}'; leave it out for the default one.`, {
       op: 'resolve',
     })
-  return runs
+  return [name, runs]
 }

@@ -1,7 +1,10 @@
 // Any Representation as an answer: conditions, ranges, and the headers that every artifact carries.
 import type { Representation } from '../../content/representation.ts'
 import { AppError, isAppError } from '../../errors.ts'
+import type { DirectDelivery } from '../../store/store.ts'
+import { canDeliverElsewhere, deliver, leadsToPlanned } from '../delivery.ts'
 import { plan } from '../plan.ts'
+import type { Plan } from '../plan.ts'
 import { send } from '../send.ts'
 import type { Asked } from './outputs.ts'
 
@@ -19,7 +22,13 @@ const ATTEMPTS = 3
 
 export interface Answer<R extends Representation> {
   open(): Promise<R>
-  headers(representation: R): Promise<Record<string, string>> | Record<string, string>
+  /** What describes the content; at no cost where somebody else sends it, who may drop these fields. */
+  headers(
+    representation: R,
+    sentBy: 'us' | 'others',
+  ): Promise<Record<string, string>> | Record<string, string>
+  /** Where the client of a GET is to have the content instead of from here, if anywhere. */
+  elsewhere?(representation: R): Promise<DirectDelivery | undefined>
 }
 
 /** Opens, decides and sends. What changes before the first byte is opened again; what keeps changing is Unavailable. */
@@ -70,7 +79,10 @@ async function answerOnce<R extends Representation>(
         `No byte of the range exists: there are ${representation.size} bytes.`,
       )
     }
-    const own = decided.status === 304 ? {} : { ...ISOLATION, ...(await answer.headers(representation)) }
+    if (decided.status !== 304 && (await deliveredElsewhere(asked, answer, representation, decided)))
+      return undefined
+    const own =
+      decided.status === 304 ? {} : { ...ISOLATION, ...(await answer.headers(representation, 'us')) }
     handedOver = true
     await send(response, { ...decided, headers: { ...CACHE, ...own, ...decided.headers } }, representation, {
       method,
@@ -80,4 +92,26 @@ async function answerOnce<R extends Representation>(
   } finally {
     if (!handedOver) await representation.close()
   }
+}
+
+/** Whether the answer was to have the content from elsewhere, which is then sent. */
+async function deliveredElsewhere<R extends Representation>(
+  { request, response }: Asked,
+  answer: Answer<R>,
+  representation: R,
+  decided: Plan,
+): Promise<boolean> {
+  if (!canDeliverElsewhere(request)) return false
+  const delivery = await answer.elsewhere?.(representation)
+  if (delivery === undefined || !leadsToPlanned(delivery, request, decided)) return false
+  // Fields of a content have no place in a redirect.
+  const headers: Record<string, string> = {}
+  if (delivery.type === 'x-accel') {
+    Object.assign(headers, CACHE, ISOLATION, await answer.headers(representation, 'others'))
+    headers['Content-Type'] = representation.mediaType
+    for (const name of ['ETag', 'Last-Modified'])
+      if (decided.headers[name] !== undefined) headers[name] = decided.headers[name]
+  }
+  deliver(response, delivery, headers)
+  return true
 }
