@@ -23,6 +23,8 @@ export interface Data {
   readonly big: DataFile
   /** A quarter of `big`, for eight connections at once. */
   readonly quarter: DataFile
+  /** The large object of the object store. */
+  readonly object: DataFile
   readonly small: Folder
   readonly many: Folder
   readonly mixed: Folder
@@ -30,6 +32,7 @@ export interface Data {
 
 export interface Scale {
   readonly bigBytes: number
+  readonly objectBytes: number
   readonly smallFiles: number
   readonly manyFiles: number
   readonly checkpointBytes: number
@@ -37,18 +40,20 @@ export interface Scale {
 
 export const FULL: Scale = {
   bigBytes: 2 ** 31,
+  objectBytes: 2 ** 30,
   smallFiles: 10_000,
   manyFiles: 10_000,
   checkpointBytes: 700 * 2 ** 20,
 }
 export const QUICK: Scale = {
   bigBytes: 2 ** 28,
+  objectBytes: 2 ** 28,
   smallFiles: 2_000,
   manyFiles: 2_000,
   checkpointBytes: 100 * 2 ** 20,
 }
 
-/** Path of the run, both on disk below the root and in the URL below `/outputs/`. */
+/** Path of the run: on disk below the root, in URLs below `/outputs/`, and of its keys in a bucket. */
 export const RUN = 'bench/data/experiments/1'
 
 export const RANGE_BYTES = 64 * 1024
@@ -68,6 +73,7 @@ export function makeData(root: string, scale: Scale): Data {
     root,
     big: write('model.bin', scale.bigBytes),
     quarter: write('checkpoint.bin', scale.bigBytes / 4),
+    object: write('object.bin', scale.objectBytes),
     small: folder(
       'small/',
       Array.from({ length: scale.smallFiles }, () => SMALL_BYTES),
@@ -103,9 +109,9 @@ function fileWriter(base: string): (path: string, size: number) => DataFile {
   }
 }
 
-/** A file without meaning that tells whether a server serves the data. */
+/** A file without meaning that tells whether a server serves the data; its path relative to the run. */
 export function writeReadyFile(root: string): string {
   mkdirSync(join(root, RUN), { recursive: true })
   writeFileSync(join(root, RUN, 'ready.txt'), 'ready\n')
-  return `/outputs/${RUN}/ready.txt`
+  return 'ready.txt'
 }

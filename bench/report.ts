@@ -3,9 +3,11 @@ import { latencyPercentileMs } from './client/task.ts'
 import type { Usage } from './process-tree.ts'
 import type { Transfer, Workload } from './workloads/workload.ts'
 
-export interface Sample extends Transfer {
-  /** Of the server's processes; undefined where the operating system does not tell. */
+export interface Sample extends Omit<Transfer, 'usage'> {
+  /** Of the server's or the command's processes; undefined where the operating system does not tell. */
   readonly usage: Usage | undefined
+  /** CPU time of the store behind the server meanwhile; undefined where there is none, or nobody tells. */
+  readonly storeCpuSeconds?: number | undefined
 }
 
 export interface Row {
@@ -26,6 +28,7 @@ export interface Summary {
   readonly ratio: number | undefined
   /** CPU seconds for each byte or request. */
   readonly cpuPerUnit: number | undefined
+  readonly storeCpuPerUnit: number | undefined
   readonly peakRssBytes: number | undefined
   readonly firstByteMs: number | undefined
   readonly p50Ms: number | undefined
@@ -33,7 +36,11 @@ export interface Summary {
   readonly remark: string | undefined
 }
 
-export function summarize(unit: Workload['unit'], rows: readonly Row[], baseline: string): Summary[] {
+export function summarize(
+  unit: Workload['unit'],
+  rows: readonly Row[],
+  baseline: string | undefined,
+): Summary[] {
   const summaries = rows.map(row => summary(unit, row))
   const base = summaries.find(({ variant }) => variant === baseline)
   // By time, because a server without ranges sends more for the same purpose.
@@ -57,6 +64,10 @@ function summary(unit: Workload['unit'], { variant, remark, samples }: Row): Sum
     seconds: median(samples.map(sample => sample.seconds)),
     ratio: undefined,
     cpuPerUnit: medianOf(samples, sample => sample.usage && sample.usage.cpuSeconds / units(sample)),
+    storeCpuPerUnit: medianOf(
+      samples,
+      sample => sample.storeCpuSeconds && sample.storeCpuSeconds / units(sample),
+    ),
     peakRssBytes: medianOf(samples, sample => sample.usage?.peakRssBytes),
     firstByteMs: medianOf(samples, sample => sample.firstByteMs),
     p50Ms: latency(0.5),
@@ -129,8 +140,20 @@ const columns: Record<Workload['unit'], readonly Column[]> = {
   ],
 }
 
+const storeColumns: Record<Workload['unit'], Column> = {
+  bytes: {
+    heading: 'store CPU s/GB',
+    cell: ({ storeCpuPerUnit: cpu }) => fixed(cpu === undefined ? undefined : cpu * 1e9, 2),
+  },
+  requests: {
+    heading: 'store CPU µs/request',
+    cell: ({ storeCpuPerUnit: cpu }) => fixed(cpu === undefined ? undefined : cpu * 1e6, 0),
+  },
+}
+
 export function markdownTable(unit: Workload['unit'], summaries: readonly Summary[]): string {
   const all: Column[] = [{ heading: 'variant', cell: ({ variant }) => variant }, ...columns[unit]]
+  if (summaries.some(({ storeCpuPerUnit }) => storeCpuPerUnit !== undefined)) all.push(storeColumns[unit])
   if (summaries.some(({ remark }) => remark !== undefined))
     all.push({ heading: 'answer', cell: ({ remark }) => remark ?? '' })
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`

@@ -9,13 +9,17 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { nginxConfig, nginxProgram } from './peers/nginx.ts'
+import { urlPath } from './workloads/workload.ts'
 
-export interface Variant {
+export interface Traits {
   readonly name: string
   /** Whether it sends folders as archives. */
   readonly archives: boolean
   /** Whether it only differs from another variant when several connections are open. */
   readonly onlyManyConnections: boolean
+}
+
+export interface Variant extends Traits {
   command(options: LaunchOptions): Command
 }
 
@@ -31,16 +35,22 @@ export interface LaunchOptions {
 export interface Command {
   readonly program: string
   readonly args: readonly string[]
-  readonly env: Readonly<Record<string, string>>
+  readonly env: Readonly<Record<string, string | undefined>>
 }
 
 export interface RunningVariant extends AsyncDisposable {
-  readonly variant: Variant
+  readonly variant: Traits
+  /** URL path under which it serves the data. */
+  readonly mount: string
   readonly port: number
-  readonly pid: number
+  /** Undefined where its processes cannot be seen from here. */
+  readonly pid: number | undefined
 }
 
+export const SERVICE = 'polyaxon-outputs'
 export const BASELINE = 'express.static + archiver'
+
+const MOUNT = '/outputs'
 
 const READY_TIMEOUT_MS = 20_000
 
@@ -56,6 +66,8 @@ function service(name: string, workers: string): Variant {
     }),
   }
 }
+
+export const serviceOnFolder = service(SERVICE, '1')
 
 const expressStatic: Variant = {
   name: BASELINE,
@@ -83,21 +95,17 @@ function nginx(program: string): Variant {
 
 /** Everything that can run on this machine, in the order of the tables, and why the rest cannot. */
 export function availableVariants(): { variants: Variant[]; missing: string[] } {
-  const variants = [
-    service('polyaxon-outputs', '1'),
-    service('polyaxon-outputs, WORKERS=auto', 'auto'),
-    expressStatic,
-  ]
+  const variants = [serviceOnFolder, service(`${SERVICE}, WORKERS=auto`, 'auto'), expressStatic]
   const program = nginxProgram(name => spawnSync(name, ['-v']).error === undefined)
   if (program === undefined) return { variants, missing: ['nginx is not installed'] }
   return { variants: [...variants, nginx(program)], missing: [] }
 }
 
-/** Starts a server and waits until it serves `readyPath`. */
+/** Starts a server and waits until it serves `readyFile`, a path in the run. */
 export async function launch(
   variant: Variant,
   options: Omit<LaunchOptions, 'port'>,
-  readyPath: string,
+  readyFile: string,
 ): Promise<RunningVariant> {
   mkdirSync(options.scratch, { recursive: true })
   const port = await freePort()
@@ -108,12 +116,13 @@ export async function launch(
   })
   const running = {
     variant,
+    mount: MOUNT,
     port,
-    pid: child.pid!,
+    pid: child.pid,
     [Symbol.asyncDispose]: () => stop(child),
   }
   try {
-    await ready(child, `http://127.0.0.1:${port}${readyPath}`)
+    await ready(child, `http://127.0.0.1:${port}${urlPath(running, readyFile)}`)
   } catch (error) {
     await stop(child)
     throw new Error(`${variant.name} did not start`, { cause: error })

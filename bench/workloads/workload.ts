@@ -1,7 +1,10 @@
-// What is measured: each workload first proves that a variant sends the right bytes, then measures without looking at them.
+// What is measured: each lane of a workload first proves that it gives the right bytes, then is measured without looking at them.
 import type { ClientPool } from '../client/pool.ts'
+import { RUN } from '../data.ts'
 import type { Data } from '../data.ts'
-import type { RunningVariant, Variant } from '../variants.ts'
+import type { Usage } from '../process-tree.ts'
+import type { Tool } from '../store/tools.ts'
+import type { RunningVariant } from '../variants.ts'
 
 export interface Workload {
   /** For `--only`. */
@@ -10,11 +13,22 @@ export interface Workload {
   title(setting: Setting): string
   /** What the rate counts. */
   readonly unit: 'bytes' | 'requests'
-  runs(variant: Variant): boolean
-  /**
-   * Compares every byte with the data, and gives the measurement to repeat. Fails with WrongBytes. The remark belongs to the row of the variant.
-   */
-  verify(target: RunningVariant, setting: Setting): Promise<Verified>
+  /** In the order of its table. */
+  lanes(contestants: Contestants): Lane[]
+}
+
+export interface Contestants {
+  readonly servers: readonly RunningVariant[]
+  readonly tools: readonly Tool[]
+}
+
+/** One row of the table. */
+export interface Lane {
+  readonly name: string
+  /** Process whose cost, with that of its descendants, is that of the work; undefined where `Transfer.usage` tells it, or nothing. */
+  readonly pid: number | undefined
+  /** Compares every byte with the data, and gives the measurement to repeat. Fails with WrongBytes. */
+  verify(setting: Setting): Promise<Verified>
 }
 
 export interface Setting {
@@ -24,9 +38,12 @@ export interface Setting {
   readonly scratch: string
   /** How long one round of small requests lasts. */
   readonly loadMs: number
+  /** Ends commands that are under way. */
+  readonly signal: AbortSignal
 }
 
 export interface Verified {
+  /** Belongs to the row. */
   readonly remark?: string
   measure(): Promise<Transfer>
 }
@@ -35,16 +52,31 @@ export interface Transfer {
   readonly seconds: number
   readonly bytes: number
   readonly requests: number
-  readonly firstByteMs?: number
+  readonly firstByteMs?: number | undefined
   readonly latencies?: readonly number[]
+  /** Where the processes that did the work ended with it. */
+  readonly usage?: Usage
 }
 
 export class WrongBytes extends Error {
   override readonly name = 'WrongBytes'
 
-  constructor(target: RunningVariant, what: string) {
-    super(`${target.variant.name}: ${what}`)
+  constructor(lane: string, what: string) {
+    super(`${lane}: ${what}`)
   }
+}
+
+export function serverLane(
+  server: RunningVariant,
+  verify: (setting: Setting) => Promise<Verified>,
+  name = server.variant.name,
+): Lane {
+  return { name, pid: server.pid, verify }
+}
+
+/** URL path of something in the run. */
+export function urlPath({ mount }: RunningVariant, path: string): string {
+  return `${mount}/${RUN}/${path}`
 }
 
 /** From the first start to the last end of transfers that ran side by side. */

@@ -32,6 +32,13 @@ describe('the report', () => {
     ).toBe('| a | 1.00 | 1000 | 1000–1000 | 1.00 | - | - | - |')
   })
 
+  it('tells the CPU time of the store in a column of its own, where there is a store', () => {
+    const rows = [row('a', [{ ...sample(1, 1e9), storeCpuSeconds: 0.75 }]), row('b', [sample(1, 1e9)])]
+    const lines = markdownTable('bytes', summarize('bytes', rows, undefined)).split('\n')
+    expect(lines[0]).toMatch(/ store CPU s\/GB \|$/)
+    expect(lines.slice(2).map(line => line.split(' | ').at(-1))).toEqual(['0.75 |', '- |'])
+  })
+
   it('finds percentiles of latencies to within 5 %', () => {
     const latencies = new Array<number>(LATENCY_BUCKETS).fill(0)
     for (let us = 1; us <= 10_000; us++) latencies[latencyBucket(us * 1000)]! += 1

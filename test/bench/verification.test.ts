@@ -14,6 +14,7 @@ import type { RunningVariant } from '../../bench/variants.ts'
 import { file1 } from '../../bench/workloads/file.ts'
 import { ranges, smallFiles } from '../../bench/workloads/requests.ts'
 import { WrongBytes } from '../../bench/workloads/workload.ts'
+import type { Lane, Workload } from '../../bench/workloads/workload.ts'
 
 type Answer = (file: Buffer, range: [number, number] | undefined) => { status: number; body: Buffer }
 
@@ -39,6 +40,10 @@ function withBody(
 
 const workloads = [file1, smallFiles, ranges].map(workload => [workload.name, workload] as const)
 
+function laneOf(workload: Workload, server: RunningVariant): Lane {
+  return workload.lanes({ servers: [server], tools: [] })[0]!
+}
+
 describe('the benchmark', () => {
   const folder = mkdtempSync(join(tmpdir(), 'outputs-bench-test-'))
   const clients = new ClientPool(2)
@@ -48,7 +53,13 @@ describe('the benchmark', () => {
   beforeAll(() => {
     const root = join(folder, 'outputs')
     mkdirSync(root)
-    data = makeData(root, { bigBytes: 2 ** 20, smallFiles: 20, manyFiles: 5, checkpointBytes: 10 })
+    data = makeData(root, {
+      bigBytes: 2 ** 20,
+      objectBytes: 2 ** 18,
+      smallFiles: 20,
+      manyFiles: 5,
+      checkpointBytes: 10,
+    })
   })
 
   afterAll(() => {
@@ -67,20 +78,21 @@ describe('the benchmark', () => {
     })
     servers.push(server.listen(0, '127.0.0.1'))
     await once(server, 'listening')
-    const variant = {
-      name: 'test',
-      archives: false,
-      onlyManyConnections: false,
-      command: () => expect.unreachable(),
-    }
+    const variant = { name: 'test', archives: false, onlyManyConnections: false }
     const { port } = server.address() as AddressInfo
-    return { variant, port, pid: process.pid, [Symbol.asyncDispose]: () => Promise.resolve() }
+    return {
+      variant,
+      mount: '/outputs',
+      port,
+      pid: process.pid,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    }
   }
 
-  const setting = () => ({ data, clients, scratch: folder, loadMs: 50 })
+  const setting = () => ({ data, clients, scratch: folder, loadMs: 50, signal: new AbortController().signal })
 
   it.each(workloads)('measures %s of an honest server', async (_name, workload) => {
-    const verified = await workload.verify(await serve(honest), setting())
+    const verified = await laneOf(workload, await serve(honest)).verify(setting())
     const transfer = await verified.measure()
     expect(transfer.seconds).toBeGreaterThan(0)
     expect(transfer.bytes).toBeGreaterThanOrEqual(4096)
@@ -93,7 +105,7 @@ describe('the benchmark', () => {
     ),
   )('refuses to measure %s of a server that sends %s', async (_name, _cheat, workload, answer) => {
     const target = await serve(answer)
-    await expect(workload.verify(target, setting())).rejects.toThrow(WrongBytes)
+    await expect(laneOf(workload, target).verify(setting())).rejects.toThrow(WrongBytes)
   })
 
   it.each(workloads)('stops when a server sends less of %s once it is measured', async (_name, workload) => {
@@ -101,7 +113,7 @@ describe('the benchmark', () => {
     const target = await serve((file, range) =>
       withBody(honest(file, range), body => (cheats ? body.subarray(1) : body)),
     )
-    const verified = await workload.verify(target, setting())
+    const verified = await laneOf(workload, target).verify(setting())
     cheats = true
     await expect(verified.measure()).rejects.toThrow(/bytes/)
   })
