@@ -34,7 +34,8 @@ export async function withinTime<T>(
     { once: true },
   )
   const timer = setTimeout(() => attempt.abort(), timeoutMs)
-  const working = work(attempt.signal)
+  // What is thrown at once is a rejection too, so that timer and listener do not outlive it.
+  const working = (async () => work(attempt.signal))()
   try {
     return await Promise.race([over, working])
   } catch (error) {

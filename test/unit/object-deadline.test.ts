@@ -13,6 +13,25 @@ describe('an attempt', () => {
     await expect(failing).rejects.toThrow('x')
   })
 
+  it('leaves nothing behind that fails later when its work throws at once', async () => {
+    const unhandled: unknown[] = []
+    const note = (error: unknown): unknown => unhandled.push(error)
+    process.on('unhandledRejection', note)
+    try {
+      const thrown = withinTime(
+        () => {
+          throw new Error('at once')
+        },
+        { signal: NEVER, timeoutMs: 20 },
+      )
+      await expect(thrown).rejects.toThrow('at once')
+      await sleep(60)
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', note)
+    }
+  })
+
   it('ends in time with advice, also where its work does not look at the signal', async () => {
     const begunAtMs = performance.now()
     const ended = withinTime(hangs, { signal: NEVER, timeoutMs: 50, advice: 'Wait.' })
