@@ -88,8 +88,14 @@ export function ambientAccess(kind: ObjectKind, env: Environment): Ambient {
   return {
     access: names.access.find(all => all.every(name => valueOf(env, name) !== undefined)) ?? [],
     keys: Object.fromEntries(given(names.keys)),
-    settings: Object.fromEntries(given(names.settings)),
+    settings: { ...Object.fromEntries(given(names.settings)), ...ownEndpoint(kind, env) },
   }
+}
+
+/** The variable of AWS's tools for the server of S3 alone, which wins over the one for all services, under the latter's name. */
+function ownEndpoint(kind: ObjectKind, env: Environment): Readonly<Record<string, string>> {
+  const endpoint = kind === 's3' ? valueOf(env, 'AWS_ENDPOINT_URL_S3') : undefined
+  return endpoint === undefined ? {} : { AWS_ENDPOINT_URL: endpoint }
 }
 
 /** The sets of variables that would give access, for messages. */

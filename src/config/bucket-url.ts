@@ -122,11 +122,17 @@ function azureAccount(host: string): { account: string; endpoint?: string } | un
 /** The rules of each cloud, as far as they depend on the name alone. */
 function bucketNameProblem(kind: BucketKind, name: string, anyServer: boolean): string | undefined {
   if (name === '') return `names no bucket: expected ${BUCKET_EXAMPLES[kind]}`
+  // With any endpoint the SDK would speak to them in their own way (CreateSession).
+  if (kind === 's3' && DIRECTORY_BUCKET.test(name))
+    return 'is a directory bucket (S3 Express One Zone), whose lists have no order: expected a general purpose bucket'
   const { pattern, rule } = kind === 's3' && anyServer ? ANY_S3_NAME : NAME_RULES[kind]
   return pattern.test(name) && !isIPv4(name)
     ? undefined
     : `has a name that no ${kind === 'azure' ? 'container' : 'bucket'} of ${kind} can have: expected ${rule}`
 }
+
+/** Names that AWS keeps for directory buckets, and for access points to them. */
+const DIRECTORY_BUCKET = /--xa?-s3$/
 
 const ANY_S3_NAME = {
   pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/,

@@ -1,6 +1,7 @@
 // The connections to one object store: a bounded pool with keep-alive, certificates, proxies, and a deadline for connecting.
 import http, { type Agent, type AgentOptions } from 'node:http'
 import https from 'node:https'
+import type { Duplex } from 'node:stream'
 import { getCACertificates } from 'node:tls'
 
 export interface AgentsOptions {
@@ -37,6 +38,7 @@ export class ObjectAgents {
     })
     limitConnecting(this.http, connectMs, 'connect')
     limitConnecting(this.https, connectMs, 'secureConnect')
+    for (const agent of [this.http, this.https]) forgetStale(agent)
   }
 
   /** The one for `protocol`, which ends with a colon as that of a URL. */
@@ -48,9 +50,30 @@ export class ObjectAgents {
   retire(): void {
     for (const agent of [this.http, this.https]) {
       agent.maxFreeSockets = 0
-      for (const sockets of Object.values(agent.freeSockets))
-        for (const socket of sockets ?? []) socket.destroy()
+      endIdle(agent)
     }
+  }
+}
+
+function endIdle(agent: Agent): void {
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+}
+
+/**
+ * Gives up the idle connections of `agent` when one that was used again is reset: a load balancer or server that has forgotten that one has forgotten the others too, and each
+ * would cost an attempt. Where it was but this one, they cost a handshake.
+ */
+function forgetStale(agent: Agent): void {
+  const reuse = agent.reuseSocket.bind(agent)
+  const watched = new WeakSet<Duplex>()
+  agent.reuseSocket = (socket, request) => {
+    if (!watched.has(socket)) {
+      watched.add(socket)
+      socket.once('error', ({ code }: NodeJS.ErrnoException) => {
+        if (code === 'ECONNRESET' || code === 'EPIPE') endIdle(agent)
+      })
+    }
+    reuse(socket, request)
   }
 }
 

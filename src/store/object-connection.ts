@@ -9,7 +9,10 @@ export interface ConnectionTimes {
   readonly lookMs: number
   /** After a refusal of the keys it is read at once, but no more often than that. */
   readonly lookAfterRefusalMs: number
-  /** Without a secret, how old a client must be before a refusal of its keys makes a new one: the SDK keeps what its surroundings gave it. */
+  /**
+   * How old a client must be before a refusal makes a new one of the same keys, or without a secret: the SDK keeps the tokens that it was given for them or by its surroundings, also
+   * those that were revoked.
+   */
   readonly renewMs: number
 }
 
@@ -84,14 +87,12 @@ export class ObjectConnection {
     if (this.#current !== generation) return true
     const nowMs = performance.now()
     if (this.#looking === undefined) {
-      if (this.#definition.secret === undefined) {
-        if (nowMs - generation!.madeAtMs < this.#times.renewMs) return false
-      } else {
-        if (nowMs - this.#lookedAfterRefusalAtMs < this.#times.lookAfterRefusalMs) return false
-        this.#lookedAfterRefusalAtMs = nowMs
-      }
+      // There is nothing to read that could have changed.
+      if (this.#definition.secret === undefined && this.#isYoung(generation!)) return false
+      if (nowMs - this.#lookedAfterRefusalAtMs < this.#times.lookAfterRefusalMs) return false
+      this.#lookedAfterRefusalAtMs = nowMs
     }
-    await withinTime(() => this.#look(), { signal, timeoutMs }).catch(() => undefined)
+    await withinTime(() => this.#look(true), { signal, timeoutMs }).catch(() => undefined)
     return this.#current !== generation
   }
 
@@ -100,22 +101,27 @@ export class ObjectConnection {
     if (this.#current !== undefined) this.#closeIfIdle(this.#current)
   }
 
-  #look(): Promise<void> {
-    this.#looking ??= this.#update().finally(() => (this.#looking = undefined))
+  #look(isRefused = false): Promise<void> {
+    this.#looking ??= this.#update(isRefused).finally(() => (this.#looking = undefined))
     return this.#looking
   }
 
-  /** Makes a client where there is none or the keys are others; without a secret, always. */
-  async #update(): Promise<void> {
+  /** Makes a client where there is none, the keys are others, or those of the present one are refused and it is no longer young. */
+  async #update(isRefused: boolean): Promise<void> {
     const { secret } = this.#definition
     this.#lookedAtMs = performance.now()
     const values = secret === undefined ? {} : await readSecret(secret)
     const former = this.#current
-    if (former !== undefined && secret !== undefined && isSame(former.values, values)) return
+    const mayBeStale = isRefused && former !== undefined && !this.#isYoung(former)
+    if (former !== undefined && isSame(former.values, values) && !mayBeStale) return
     const client = await this.#connect({ values, timeouts: this.#timeouts })
     this.#current = { client, values, madeAtMs: performance.now(), users: 0 }
     // Also the new one, where the store was closed meanwhile.
     for (const generation of [former, this.#current]) if (generation) this.#closeIfIdle(generation)
+  }
+
+  #isYoung({ madeAtMs }: Generation): boolean {
+    return performance.now() - madeAtMs < this.#times.renewMs
   }
 
   #closeIfIdle(generation: Generation): void {

@@ -21,7 +21,8 @@ export interface S3Connection {
   readonly signer: S3Client
   readonly region: Region
   readonly legacyList: boolean
-  readonly agents: ObjectAgents
+  /** Ends idle connections now and the others when their answers have ended. */
+  retire(): void
 }
 
 const DEFAULT_REGION = 'us-east-1'
@@ -30,24 +31,18 @@ const DEFAULT_REGION = 'us-east-1'
 export async function connectS3(definition: S3Definition, options: ConnectOptions): Promise<S3Connection> {
   const settings = s3Settings(definition, options.values)
   const { connectMs, headersMs } = options.timeouts
-  const agents = new ObjectAgents({
-    maxConnections: definition.maxConnections,
-    connectMs,
-    verifyTls: settings.verifyTls,
-    certificates: await readCertificates(definition.caFile),
-  })
+  const certificates = await readCertificates(definition.caFile)
+  const { maxConnections } = definition
+  const agents = new ObjectAgents({ maxConnections, connectMs, verifyTls: settings.verifyTls, certificates })
+  // The SDK would lend the bucket's connections to its clients of STS. What is told and learnt there is worth verifying whatever is thought of the bucket's server.
+  const identityAgents = new ObjectAgents({ maxConnections: 2, connectMs, verifyTls: true, certificates })
   const region = await initialRegion(settings)
   const common: S3ClientConfig = {
     region: () => Promise.resolve(region.current),
-    requestHandler: {
-      httpAgent: agents.http,
-      httpsAgent: agents.https,
-      requestTimeout: headersMs,
-      throwOnRequestTimeout: true,
-      // Silence within a body is judged where the body is read: only there is it known who waits for whom.
-      socketTimeout: 0,
-    },
-    credentials: credentialsOf(settings),
+    requestHandler: handlerOf(agents, headersMs),
+    credentials: credentialsOf(settings, handlerOf(identityAgents, headersMs)),
+    // The settings hold what variables say of the server; the SDK would take it from them too, without what follows from it (path style, whose certificate is verified).
+    ignoreConfiguredEndpointUrls: true,
     // There is one policy of trying again, and it is not here.
     maxAttempts: 1,
     // Checksums that nobody asked for cost a second pass over each body (reading) and are refused by older servers (writing).
@@ -67,7 +62,21 @@ export async function connectS3(definition: S3Definition, options: ConnectOption
     }),
     region,
     legacyList: settings.legacyList,
-    agents,
+    retire: () => {
+      agents.retire()
+      identityAgents.retire()
+    },
+  }
+}
+
+function handlerOf(agents: ObjectAgents, headersMs: number): RequestHandler {
+  return {
+    httpAgent: agents.http,
+    httpsAgent: agents.https,
+    requestTimeout: headersMs,
+    throwOnRequestTimeout: true,
+    // Silence within a body is judged where the body is read: only there is it known who waits for whom.
+    socketTimeout: 0,
   }
 }
 
@@ -89,17 +98,26 @@ async function initialRegion({ region, endpoint }: S3Settings): Promise<Region> 
   }
 }
 
+type RequestHandler = NonNullable<S3ClientConfig['requestHandler']>
 type Provider = ReturnType<typeof fromNodeProviderChain>
 
 const NO_KEYS = 'No access keys were found: name a secret, or give the service a role.'
 const NO_ROLE = 'The role cannot be assumed: look at its trust policy and at the keys that assume it.'
 
-function credentialsOf({ keys, role }: S3Settings): S3ClientConfig['credentials'] {
-  const own = keys ?? explained(fromNodeProviderChain(), NO_KEYS)
+/** `requestHandler` is for whoever gives out keys. */
+function credentialsOf(
+  { keys, role }: S3Settings,
+  requestHandler: RequestHandler,
+): S3ClientConfig['credentials'] {
+  const clientConfig = { requestHandler }
+  // Web identities of profiles are exchanged with `parentClientConfig` alone, all others with `clientConfig`.
+  const own =
+    keys ?? explained(fromNodeProviderChain({ clientConfig, parentClientConfig: clientConfig }), NO_KEYS)
   if (role === undefined) return own
   const { arn, sessionName, durationSeconds } = role
   const assumed = fromTemporaryCredentials({
     masterCredentials: own,
+    clientConfig,
     params: { RoleArn: arn, RoleSessionName: sessionName, DurationSeconds: durationSeconds },
   })
   return explained(assumed, NO_ROLE)

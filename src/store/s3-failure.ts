@@ -81,12 +81,26 @@ export function s3Failure(error: unknown, signal?: AbortSignal): ObjectFailure {
 
 function keysVerdict({ advice, cause }: KeysUnavailable): Verdict {
   const network = networkVerdict(cause)
-  return network === undefined
-    ? { reason: 'credentials', advice }
-    : {
-        reason: network.reason,
-        advice: 'What gives out its access keys (STS or the instance) did not answer.',
-      }
+  if (network === undefined) return { reason: 'credentials', advice }
+  const { reason, advice: why } = network
+  return reason === 'misconfigured' && why !== undefined
+    ? { reason, advice: `What gives out its access keys (STS) cannot be used. ${why}` }
+    : { reason, advice: 'What gives out its access keys (STS or the instance) did not answer.' }
+}
+
+/** What servers say of a key that no object can have there: it is too long, or has characters that they do not take. */
+const IMPOSSIBLE_KEY: ReadonlySet<string | undefined> = new Set([
+  'KeyTooLongError',
+  'InvalidURI',
+  'XMinioInvalidObjectName',
+])
+
+/** The failure of a request for one object, `error`, as `s3Failure`: an object that cannot be is missing. In a list the same answers are about its prefix. */
+export function s3ObjectFailure(error: unknown, signal: AbortSignal): ObjectFailure {
+  const failure = s3Failure(error, signal)
+  return failure instanceof S3Refusal && IMPOSSIBLE_KEY.has(failure.answer.code)
+    ? new ObjectFailure('missing-object', { cause: failure.cause })
+    : failure
 }
 
 /** The bucket's region, from the header that AWS sends with redirects and refusals, from `<Region>`, or from the host that `<Endpoint>` names. */
@@ -107,8 +121,9 @@ function answerVerdict(answer: ErrorAnswer, message: string): Verdict {
     return region === undefined ? CODES['InvalidAccessKeyId']! : elsewhere(region)
   if (ELSEWHERE.has(code)) return elsewhere(region)
   if (code === 'AccessDenied' && /\bkms:/i.test(message)) return KMS_DENIED
-  if (code.startsWith('KMS.')) return KMS_UNUSABLE
-  return CODES[code] ?? statusVerdict(status)
+  if (code === 'InvalidRequest' && /server[- ]side encryption|SSE-C/i.test(message)) return SSE_C
+  if (CODES[code] !== undefined) return CODES[code]
+  return code.startsWith('KMS.') && status < 500 ? KMS_UNUSABLE : statusVerdict(status)
 }
 
 /** For an answer without a code. Not every server in front of S3 speaks S3. */
@@ -153,6 +168,10 @@ const KMS_DENIED: Verdict = {
 const KMS_UNUSABLE: Verdict = {
   reason: 'misconfigured',
   advice: 'The KMS key of the object is disabled, being deleted or in another region.',
+}
+const SSE_C: Verdict = {
+  reason: 'misconfigured',
+  advice: 'Objects that are encrypted with keys of the customer (SSE-C) cannot be read.',
 }
 const DENIED: Verdict = {
   reason: 'denied',
@@ -207,6 +226,7 @@ const CODES: Readonly<Record<string, Verdict>> = {
   ServiceUnavailable: THROTTLED,
   Throttling: THROTTLED,
   ThrottlingException: THROTTLED,
+  'KMS.ThrottlingException': THROTTLED,
   RequestLimitExceeded: THROTTLED,
   BandwidthLimitExceeded: THROTTLED,
   TooManyRequests: THROTTLED,
@@ -227,10 +247,7 @@ const CODES: Readonly<Record<string, Verdict>> = {
   InvalidBucketName: { reason: 'misconfigured', advice: 'The name of the bucket is not allowed.' },
   MethodNotAllowed: { reason: 'misconfigured' },
   NotImplemented: { reason: 'misconfigured', advice: 'The server does not know what was asked of it.' },
-  InvalidRequest: {
-    reason: 'misconfigured',
-    advice: 'Objects that are encrypted with keys of the customer (SSE-C) cannot be read.',
-  },
+  InvalidRequest: { reason: 'misconfigured' },
   XMinioStorageFull: FULL,
   QuotaExceeded: FULL,
 }

@@ -28,7 +28,7 @@ import { withinTime } from './object-deadline.ts'
 import { discard, ResponseBody } from './object-response.ts'
 import { checkAnswer, headOf, pageOf } from './s3-answers.ts'
 import { connectS3, type S3Connection } from './s3-connect.ts'
-import { s3Failure, S3Refusal, type ErrorAnswer } from './s3-failure.ts'
+import { s3Failure, s3ObjectFailure, S3Refusal, type ErrorAnswer } from './s3-failure.ts'
 
 export function s3Objects(definition: S3Definition): ConnectObjects {
   return async options => new S3Objects(definition, await connectS3(definition, options), options.timeouts)
@@ -120,7 +120,7 @@ class S3Objects implements ObjectClient {
       const { Body } = await this.#send(options => this.#connection.client.send(command, options), signal)
       discard(Body)
     } catch (error) {
-      const failure = s3Failure(error, signal)
+      const failure = s3ObjectFailure(error, signal)
       // An empty object has no first byte.
       if (failure.reason !== 'range') throw failure
     }
@@ -133,7 +133,11 @@ class S3Objects implements ObjectClient {
       Range: `bytes=${request.start}-${request.end - 1}`,
       IfMatch: `"${request.pin}"`,
     })
-    const answer = await this.#send(options => this.#connection.client.send(command, options), signal)
+    const answer = await this.#send(options => this.#connection.client.send(command, options), signal).catch(
+      (error: unknown) => {
+        throw s3ObjectFailure(error, signal)
+      },
+    )
     const stream = answer.Body
     try {
       checkAnswer(request, answer)
@@ -191,7 +195,7 @@ class S3Objects implements ObjectClient {
   }
 
   close(): void {
-    this.#connection.agents.retire()
+    this.#connection.retire()
   }
 
   /** What every request carries. */

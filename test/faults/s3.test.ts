@@ -512,6 +512,40 @@ describe('connections', () => {
     client.close()
   })
 
+  it.each(['KeyTooLongError', 'InvalidURI', 'XMinioInvalidObjectName'])(
+    'say that an object is missing where no key can be that one (%s), but not that a whole list is',
+    async code => {
+      const pin = s3.put('a', 'a')
+      const client = await s3.connect()
+      const no = refuse(400, code)
+      s3.next(no, no, no, no)
+      await expect(client.head('a', NONE)).rejects.toMatchObject({ reason: 'missing-object' })
+      await expect(client.get('a', { start: 0, end: 1, pin }, NONE)).rejects.toMatchObject({
+        reason: 'missing-object',
+      })
+      await expect(client.list(LIST, NONE)).rejects.toMatchObject({ reason: 'misconfigured' })
+      expect(s3.methods()).toEqual(['HEAD', 'GET', 'GET', 'GET'])
+      client.close()
+    },
+  )
+
+  it('that one of which a reset has shown stale are all given up, so that the next attempt gets a fresh one', async () => {
+    s3.put('a', 'a')
+    const store = open()
+    await Promise.all(Array.from({ length: 8 }, () => store.stat(at('a'))))
+    const stale = [...s3.sockets]
+    expect(stale.length).toBeGreaterThan(3)
+    // As a load balancer that has forgotten them does: nothing until the next use, then a reset.
+    for (const socket of stale)
+      socket.prependListener('data', () => {
+        socket.removeAllListeners('data')
+        socket.resetAndDestroy()
+      })
+    await store.stat(at('a'))
+    await s3.socketsDownTo(1)
+    expect(s3.sockets.size).toBe(1)
+  })
+
   it('to what does not speak S3 give no NotFound', async () => {
     const page = (_: unknown, response: Parameters<Parameters<ScriptedS3['next']>[0]>[1]): void => {
       response.removeHeader('x-amz-request-id')

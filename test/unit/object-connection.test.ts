@@ -20,7 +20,7 @@ describe('the access keys of a store', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }))
 
   /** A store whose server accepts `accepted.key`, and counts what it was asked with each key. */
-  function storeOf(times: { lookMs?: number; lookAfterRefusalMs?: number } = {}) {
+  function storeOf(times: { lookMs?: number; lookAfterRefusalMs?: number; renewMs?: number } = {}) {
     const bucket = new MemoryBucket({ chunkBytes: 3 })
     bucket.store('data', 'content')
     const accepted = { key: 'first' }
@@ -133,6 +133,27 @@ describe('the access keys of a store', () => {
       temporary: false,
     })
     expect(asked.get('first')).toBe(1)
+    expect(bucket.counts.clients).toBe(1)
+  })
+
+  it('that are refused and have not changed make a new client where theirs is old: what the SDK was given for them may be revoked', async () => {
+    const { bucket, store } = storeOf({ lookAfterRefusalMs: 0, renewMs: 30 })
+    bucket.knobs.onRequest = () => {
+      if (bucket.counts.clients < 2) throw new ObjectFailure('credentials')
+    }
+    await expect(store.stat(at('data'))).rejects.toMatchObject({ trouble: 'credentials' })
+    expect(bucket.counts.clients).toBe(1)
+    await sleep(35)
+    expect(await store.stat(at('data'))).toMatchObject({ size: 7 })
+    expect(bucket.counts).toMatchObject({ clients: 2, closedClients: 1 })
+  })
+
+  it('that are not refused keep their client, however old it is', async () => {
+    const { bucket, store } = storeOf({ lookMs: 0, renewMs: 0 })
+    for (let i = 0; i < 3; i++) {
+      await store.stat(at('data'))
+      await sleep(5)
+    }
     expect(bucket.counts.clients).toBe(1)
   })
 

@@ -225,6 +225,7 @@ describe('a bucket', () => {
     ['s3', 's3:///p', `names no bucket: ${S3}`],
     ['s3', 's3://ab', /^has a name that no bucket of s3 can have: expected 3 to 63/],
     ['s3', `s3://${'a'.repeat(64)}`, /^has a name/],
+    ['s3', 's3://models--use1-az4--x-s3/p', /^is a directory bucket .*expected a general purpose bucket/],
     ['s3', 's3://Upper', /^has a name.*pathStyle/],
     ['s3', 's3://under_score', /^has a name/],
     ['s3', 's3://dot..dot', /^has a name/],

@@ -60,6 +60,8 @@ describe('answers with a code', () => {
     [501, 'NotImplemented', 'misconfigured'],
     [507, 'XMinioStorageFull', 'misconfigured'],
     [400, 'KMS.DisabledException', 'misconfigured'],
+    [400, 'KMS.ThrottlingException', 'throttled'],
+    [500, 'KMS.KMSInternalException', 'interrupted'],
     [400, 'NobodyKnowsThis', 'misconfigured'],
     [403, 'NobodyKnowsThis', 'denied'],
     [500, 'NobodyKnowsThis', 'interrupted'],
@@ -75,6 +77,15 @@ describe('answers with a code', () => {
     ['ExpiredToken', /expired/],
   ])('%s comes with what to do', (code, advice) => {
     expect(s3Failure(answered({ status: 403, code })).advice).toMatch(advice)
+  })
+
+  it('an InvalidRequest speaks of encryption only where its message does', () => {
+    const advice = (message: string) =>
+      s3Failure(answered({ status: 400, code: 'InvalidRequest', message })).advice
+    expect(advice('The object was stored using a form of Server Side Encryption. The correct …')).toContain(
+      'SSE-C',
+    )
+    expect(advice('The authorization mechanism you have provided is not supported.')).toBeUndefined()
   })
 
   it('an AccessDenied by KMS names the right that is missing', () => {

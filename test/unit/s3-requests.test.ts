@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { S3Definition } from '../../src/store/definition.ts'
+import { s3Objects } from '../../src/store/s3.ts'
 import { KEYS, ScriptedS3, type SeenRequest } from '../support/scripted-s3.ts'
 import { s3Server } from '../support/store-s3.ts'
 
@@ -103,6 +104,17 @@ describe('keys', () => {
     }
     return s3.requests.at(-1)!
   }
+
+  it("of the surroundings are all that is taken from there: the server is the definition's", async () => {
+    const elsewhere = { AWS_ENDPOINT_URL_S3: s3.endpoint, AWS_ENDPOINT_URL: s3.endpoint }
+    Object.assign(process.env, elsewhere)
+    const { endpoint: _, ...definition } = s3.definition({ region: 'eu-west-1' })
+    const timeouts = { connectMs: 1000, headersMs: 1000, idleMs: 1000 }
+    const client = await s3Objects(definition)({ values: KEYS, timeouts })
+    const url = new URL((await client.signedUrl('a', SIGN, NONE))!)
+    expect(url.host).toBe('scripted-bucket.s3.eu-west-1.amazonaws.com')
+    client.close()
+  })
 
   it('that are nowhere to be found are told so', async () => {
     await expect(list({})).rejects.toMatchObject({

@@ -114,6 +114,19 @@ describe('secret and secretKey of 0.x', () => {
     }
   })
 
+  it("take the server of the environment from AWS's own name for that of S3 alone, if it is there, and of the secret before", async () => {
+    const env = { AWS_ENDPOINT_URL: 'http://any', AWS_ENDPOINT_URL_S3: 'http://s3', SECRETS_PATH: 'secrets' }
+    const endpoint = async (): Promise<string | undefined> =>
+      secretValue(await valuesOf(await ask(S3, env)), 'AWS_ENDPOINT_URL')
+    write('secrets/keys/s3-key', '{"access_key_id": "id", "secret_access_key": "key"}')
+    expect(await endpoint()).toBe('http://s3')
+    write(
+      'secrets/keys/s3-key',
+      '{"access_key_id": "id", "secret_access_key": "key", "endpoint_url": "http://own"}',
+    )
+    expect(await endpoint()).toBe('http://own')
+  })
+
   it('that are found nowhere give way to access keys around, with a warning', async () => {
     const asked = await ask(S3, { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'key' })
     expect(asked.reference?.label).toBe('the environment of the service')
