@@ -27,6 +27,8 @@ export type AzureCredential =
 export interface AzureAccess {
   /** URL of the account's Blob service, without a slash at its end; emulators have the account as its path. */
   readonly endpoint: string
+  /** The same for clients, where theirs is another. */
+  readonly publicEndpoint: string
   /** Unknown only where the endpoint is a domain of the operator's own and nothing else names the account. */
   readonly account: string | undefined
   readonly credential: AzureCredential
@@ -75,8 +77,12 @@ export function azureAccess(definition: AzureDefinition, values: SecretValues): 
     connection.get('accountname'),
     configured === undefined ? undefined : accountOfCloudHost(configured),
   )
+  const endpoint = endpointOf(configured, account, connection)
+  const { publicEndpoint } = definition
   return {
-    endpoint: endpointOf(configured, account, connection),
+    endpoint,
+    publicEndpoint:
+      publicEndpoint === undefined ? endpoint : endpointWithAccount(parsed(publicEndpoint), account),
     account,
     credential: credentialOf(offers, account),
   }

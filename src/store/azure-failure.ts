@@ -3,23 +3,28 @@ import { ObjectFailure } from './object-client.ts'
 import { networkVerdict } from './object-network.ts'
 import { failureOf, parseRetryAfter, type Verdict } from './object-verdict.ts'
 
-/** What an answer of the Blob service says about itself. Answers to HEAD have no body, so all but `detail` comes from the head. */
+/** What an answer of the Blob service says about itself. Answers to HEAD have no body, so the code comes from the head. */
 interface Refusal {
   readonly status: number
   /** `x-ms-error-code`; every error of the Blob service has one. */
   readonly code: string | undefined
-  /** AuthenticationErrorDetail of the body. */
+  /** AuthenticationErrorDetail of the body. It may hold names that users chose, within the string that was signed: only its beginning tells anything. */
   readonly detail: string
+  /** Whether the body says that it is the version that is wrong. */
+  readonly isOfVersion: boolean
   readonly header: (name: string) => string | undefined
 }
 
-/** The failure that `error` of an SDK or a socket stands for; an ObjectFailure is itself. */
-export function azureFailure(error: unknown): ObjectFailure {
+/** What the request named. */
+export type Subject = 'object' | 'container'
+
+/** The failure that `error` of an SDK or a socket stands for; an ObjectFailure is itself. Of an `object`, a name that none can have is that of a missing one. */
+export function azureFailure(error: unknown, subject: Subject = 'container'): ObjectFailure {
   if (error instanceof ObjectFailure) return error
   const refusal = refusalOf(error)
   return refusal === undefined
     ? failureOf(verdictOnError(error), error)
-    : failureOf(verdictOnRefusal(refusal), error, retryAfter(refusal))
+    : failureOf(verdictOnRefusal(refusal, subject), error, retryAfter(refusal))
 }
 
 /** The members of RestError (@azure/core-rest-pipeline) and of the errors of @azure/identity that are looked at. */
@@ -43,8 +48,10 @@ function refusalOf(error: unknown): Refusal | undefined {
   const body = response.bodyAsText ?? ''
   return {
     status: statusCode,
-    code: header('x-ms-error-code') ?? /<Code>(\w+)<\/Code>/.exec(body)?.[1],
-    detail: /<AuthenticationErrorDetail>([^<]*)/i.exec(body)?.[1] ?? '',
+    code: header('x-ms-error-code') ?? /<Error>\s*<Code>(\w+)<\/Code>/.exec(body)?.[1],
+    detail: /<AuthenticationErrorDetail>\s*([^<]*)/i.exec(body)?.[1] ?? '',
+    // The service names the header; Azurite only writes a message.
+    isOfVersion: /<HeaderName>x-ms-version<|<Message>The API version /i.test(body),
     header,
   }
 }
@@ -113,14 +120,24 @@ const CODES: Readonly<Record<string, Verdict>> = {
   OperationTimedOut: { reason: 'timeout' },
 }
 
-function verdictOnRefusal(refusal: Refusal): Verdict {
+function verdictOnRefusal(refusal: Refusal, subject: Subject): Verdict {
+  if (subject === 'object' && isOfName(refusal)) return { reason: 'missing-object' }
   if (refusal.code === 'AuthenticationFailed') return verdictOnAuthentication(refusal)
-  if (refusal.code === 'InvalidHeaderValue' && refusal.status === 400) return UNKNOWN_VERSION
+  if (refusal.code === 'InvalidHeaderValue' && refusal.isOfVersion) return UNKNOWN_VERSION
   const known = refusal.code === undefined ? undefined : CODES[refusal.code]
   return known ?? verdictOnStatus(refusal)
 }
 
-/** The SDK sends nothing else that a server could find fault with. */
+const NAME_CODES: ReadonlySet<string> = new Set(['InvalidResourceName', 'InvalidUri', 'OutOfRangeInput'])
+
+/** Some characters already the web server before the Blob service refuses, in HTML (https://github.com/Azure/azure-storage-node/issues/385). */
+function isOfName({ status, code, header }: Refusal): boolean {
+  if (status !== 400) return false
+  return code === undefined
+    ? header('server')?.startsWith('Microsoft-HTTPAPI/') === true
+    : NAME_CODES.has(code)
+}
+
 const UNKNOWN_VERSION: Verdict = {
   reason: 'misconfigured',
   advice:
@@ -143,6 +160,9 @@ function verdictOnStatus({ status, code }: Refusal): Verdict {
   return { reason: 'misconfigured' }
 }
 
+const TIME_FRAME =
+  /^Signature not valid in [^[\]]*\[[^\]]*\][^[\]]*Expiry \[([^\]]+)\] - Current \[([^\]]+)\]/i
+
 /** What the service allows between the date of a request and its own clock. */
 const MAX_SKEW_MS = 15 * 60_000
 
@@ -151,14 +171,15 @@ const MAX_SKEW_MS = 15 * 60_000
  * clocks do: the service's is in the Date of every answer.
  */
 function verdictOnAuthentication({ detail, header }: Refusal): Verdict {
-  const frame = /Expiry \[([^\]]+)\] - Current \[([^\]]+)\]/i.exec(detail)
+  const frame = TIME_FRAME.exec(detail)
   if (frame !== null)
     return Date.parse(frame[1]!) <= Date.parse(frame[2]!)
       ? { reason: 'credentials', advice: 'The SAS token has expired.' }
       : { reason: 'credentials', advice: 'The SAS token is not valid yet.' }
   const theirs = Date.parse(header('date') ?? '')
-  if (/date header/i.test(detail) || Math.abs(theirs - Date.now()) > MAX_SKEW_MS) return { reason: 'clock' }
-  if (/issuer|audience|lifetime|tenant/i.test(detail))
+  if (/^(The |Request )?date header/i.test(detail) || Math.abs(theirs - Date.now()) > MAX_SKEW_MS)
+    return { reason: 'clock' }
+  if (/^(\w+ validation failed|Issuer|Audience|Lifetime|Tenant)\b/i.test(detail))
     return { reason: 'credentials', advice: 'The token is not accepted by this account.' }
   return { reason: 'credentials', advice: 'The account key or SAS token is wrong, or has been replaced.' }
 }

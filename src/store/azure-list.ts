@@ -4,9 +4,16 @@ import type {
   ContainerClient,
   ContainerListBlobHierarchySegmentResponse,
 } from '@azure/storage-blob'
+import { azureFailure } from './azure-failure.ts'
 import { advance, levelOf, takeReady, walk, type Level, type ReadLevel } from './azure-hierarchy.ts'
 import { bareEtag, isFolder, wholeSeconds } from './azure-properties.ts'
-import { ObjectFailure, type ListedObject, type ListRequest, type ObjectPage } from './object-client.ts'
+import {
+  ObjectFailure,
+  type FailureReason,
+  type ListedObject,
+  type ListRequest,
+  type ObjectPage,
+} from './object-client.ts'
 
 /** The first version of the Blob service that knows `startFrom` of List Blobs. */
 const VERSION_WITH_START_FROM = '2026-02-06'
@@ -18,7 +25,10 @@ export class AzureList {
   readonly #container: ContainerClient
   /** Whether keys or names are in order (see azure-hierarchy.ts). The account tells where the keys have the right to ask it, else lists do in time. */
   #namespace: 'unknown' | 'flat' | 'hierarchical' = 'unknown'
-  #hasAsked = false
+  /** Whether the account has answered, or refused to. */
+  #hasAnswer = false
+  /** Under way, for all lists that wait for it. */
+  #question: Promise<void> | undefined
   #version = ''
 
   constructor(container: ContainerClient) {
@@ -76,13 +86,34 @@ export class AzureList {
     return page
   }
 
-  /** Once; a refusal tells nothing (an identity may read blobs without the right to see what account they are in). */
+  /**
+   * Until there is an answer; rejects only where the signal is aborted. A list that began the question and is aborted ends it, so that the others ask again; after any other failure they go on
+   * without knowing, and the next list asks.
+   */
   async #askAccount(abortSignal: AbortSignal): Promise<void> {
-    if (this.#hasAsked) return
-    this.#hasAsked = true
-    const account = await this.#container.getAccountInfo({ abortSignal }).catch(() => undefined)
-    if (account !== undefined)
-      this.#namespace = account.isHierarchicalNamespaceEnabled === true ? 'hierarchical' : 'flat'
+    while (!this.#hasAnswer) {
+      abortSignal.throwIfAborted()
+      const isMine = this.#question === undefined
+      this.#question ??= this.#ask(abortSignal).finally(() => (this.#question = undefined))
+      const failure = await this.#question.then(
+        () => undefined,
+        (error: unknown) => (error instanceof Abandoned ? error : undefined),
+      )
+      if (failure === undefined) return
+      if (isMine) throw failure.cause
+    }
+  }
+
+  /** A denial tells nothing, for good: an identity may read blobs without the right to see what account they are in. */
+  async #ask(abortSignal: AbortSignal): Promise<void> {
+    try {
+      const { isHierarchicalNamespaceEnabled } = await this.#container.getAccountInfo({ abortSignal })
+      this.#namespace = isHierarchicalNamespaceEnabled === true ? 'hierarchical' : 'flat'
+      this.#hasAnswer = true
+    } catch (error) {
+      if (abortSignal.aborted) throw new Abandoned('', { cause: error })
+      this.#hasAnswer = !PASSING.has(azureFailure(error).reason)
+    }
   }
 
   async #segment(
@@ -118,6 +149,15 @@ export class AzureList {
     }
   }
 }
+
+/** The list that asked was aborted. */
+class Abandoned extends Error {}
+
+/** Failures that are no denial: of the network, the service, or a container that may come. */
+const PASSING: ReadonlySet<FailureReason> = new Set<FailureReason>([
+  ...(['unreachable', 'timeout', 'throttled', 'interrupted'] as const),
+  ...(['clock', 'missing'] as const),
+])
 
 function tokenOf(levels: readonly Level[]): string | undefined {
   return levels.length === 0 ? undefined : LEVELS + JSON.stringify(levels)

@@ -22,10 +22,13 @@ export interface SignerOptions {
 /** Without a start, which would have to allow for the difference of the clocks. */
 type SignatureValues = Parameters<typeof generateBlobSASQueryParameters>[0] & { readonly expiresOn: Date }
 
-/** How much longer a user delegation key lives than the first URL that it signs, so that the next ones need no request. Azure allows seven days. */
+/** How much longer a user delegation key lives than the first URL that it signs, so that the next ones need no request. */
 const KEY_RESERVE_MS = 3600_000
 /** By how much our clock may be ahead of the service's. */
 const CLOCK_ALLOWANCE_MS = 15 * 60_000
+/** https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key: a key, and with it what it signs, lives for seven days at most. */
+const MAX_KEY_MS = 7 * 24 * 3600_000
+const MAX_DELEGATED_MS = MAX_KEY_MS - CLOCK_ALLOWANCE_MS - KEY_RESERVE_MS
 
 export class AzureSigner {
   readonly #options: SignerOptions
@@ -37,13 +40,15 @@ export class AzureSigner {
 
   /** Rejects with what the SDK rejects with. Only an identity asks the service, and that seldom. */
   async url(key: string, request: SignRequest, abortSignal: AbortSignal): Promise<string> {
-    const { container, endpoint } = this.#options
+    const { container, credential, endpoint } = this.#options
+    const lifetimeMs = request.expiresInSeconds * 1000
+    const isDelegated = !(credential instanceof StorageSharedKeyCredential)
     const query = await this.#signature(
       {
         containerName: container,
         blobName: key,
         permissions: BlobSASPermissions.from({ read: true }),
-        expiresOn: new Date(Date.now() + request.expiresInSeconds * 1000),
+        expiresOn: new Date(Date.now() + (isDelegated ? Math.min(lifetimeMs, MAX_DELEGATED_MS) : lifetimeMs)),
         contentDisposition: request.disposition,
         contentType: request.mediaType,
         ...(endpoint.startsWith('https:') && { protocol: SASProtocol.Https }),

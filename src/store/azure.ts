@@ -8,7 +8,7 @@ import {
   type RequestPolicyFactory,
 } from '@azure/storage-blob'
 import { azureAccess, type AzureAccess } from './azure-access.ts'
-import { azureFailure } from './azure-failure.ts'
+import { azureFailure, type Subject } from './azure-failure.ts'
 import { credentialFor, type SdkCredential } from './azure-identity.ts'
 import { AzureList } from './azure-list.ts'
 import { bareEtag, codingOf, isFolder, wholeSeconds } from './azure-properties.ts'
@@ -46,6 +46,9 @@ export function azureObjects(definition: AzureDefinition): ConnectObjects {
   }
 }
 
+/** https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata: any other is refused like the name of a blob. */
+const CONTAINER_NAME = /^(?=.{3,63}$)(\$(root|web|logs)|[a-z0-9]+(-[a-z0-9]+)*)$/
+
 interface Connection {
   readonly definition: AzureDefinition
   readonly access: AzureAccess
@@ -66,6 +69,8 @@ class AzureObjects implements ObjectClient {
   readonly #container: ContainerClient
   readonly #list: AzureList
   readonly #signer: AzureSigner | undefined
+  /** What a refused name is that of. */
+  readonly #subject: Subject
 
   constructor({ definition, access, credential, agents, timeouts }: Connection) {
     this.#agents = agents
@@ -76,6 +81,7 @@ class AzureObjects implements ObjectClient {
     const service = new BlobServiceClient(`${access.endpoint}${sas}`, pipeline)
     this.#container = service.getContainerClient(definition.bucket)
     this.#list = new AzureList(this.#container)
+    this.#subject = CONTAINER_NAME.test(definition.bucket) ? 'object' : 'container'
     // A shared access signature signs nothing, and to hand it on would give away everything that it allows.
     if (access.credential.kind !== 'sas' && access.account !== undefined)
       this.#signer = new AzureSigner({
@@ -83,7 +89,7 @@ class AzureObjects implements ObjectClient {
         credential,
         account: access.account,
         container: definition.bucket,
-        endpoint: (definition.publicEndpoint ?? access.endpoint).replace(/\/+$/, ''),
+        endpoint: access.publicEndpoint,
       })
   }
 
@@ -102,8 +108,10 @@ class AzureObjects implements ObjectClient {
   }
 
   async head(key: string, signal: AbortSignal): Promise<ObjectHead> {
-    const found = await this.#attempt(signal, abortSignal =>
-      this.#container.getBlobClient(nameOf(key)).getProperties({ abortSignal }),
+    const found = await this.#attempt(
+      signal,
+      abortSignal => this.#container.getBlobClient(nameOf(key)).getProperties({ abortSignal }),
+      { subject: this.#subject },
     )
     return {
       key,
@@ -127,7 +135,7 @@ class AzureObjects implements ObjectClient {
           // Else the SDK resumes a broken body by itself.
           maxRetryRequests: 0,
         }),
-      late => discard(late.readableStreamBody),
+      { subject: this.#subject, discard: late => discard(late.readableStreamBody) },
     )
     const stream = response.readableStreamBody
     try {
@@ -138,7 +146,11 @@ class AzureObjects implements ObjectClient {
       discard(stream)
       throw error
     }
-    return new ResponseBody(stream, { idleMs: this.#timeouts.idleMs, signal, failure: azureFailure })
+    return new ResponseBody(stream, {
+      idleMs: this.#timeouts.idleMs,
+      signal,
+      failure: error => azureFailure(error),
+    })
   }
 
   async put(key: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -176,16 +188,12 @@ class AzureObjects implements ObjectClient {
   async #attempt<T>(
     signal: AbortSignal,
     request: (signal: AbortSignal) => Promise<T>,
-    discardLate?: (late: T) => void,
+    { subject, ...late }: { readonly subject?: Subject; readonly discard?: (late: T) => void } = {},
   ): Promise<T> {
     try {
-      return await withinTime(request, {
-        signal,
-        timeoutMs: this.#timeouts.headersMs,
-        ...(discardLate !== undefined && { discard: discardLate }),
-      })
+      return await withinTime(request, { signal, timeoutMs: this.#timeouts.headersMs, ...late })
     } catch (error) {
-      throw azureFailure(error)
+      throw azureFailure(error, subject)
     }
   }
 }

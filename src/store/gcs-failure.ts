@@ -33,34 +33,46 @@ export function senselessAnswer(what: string): ObjectFailure {
 }
 
 interface Rule extends Verdict {
-  /** Matches the reasons and the message of the answer, or its text. */
-  readonly when: RegExp
+  /** Reasons of a JSON error, whole but in lower case: the documentation and the service do not agree on theirs. */
+  readonly reasons?: readonly string[]
+  /**
+   * How a message begins. Content is refused in text without reasons, so texts are matched too, but only ever their beginnings: names that users chose come later, and those of accounts
+   * that come first are cut off.
+   */
+  readonly begins?: RegExp
+}
+
+/** What an answer says: reasons and message of a JSON error; any other body is a message. */
+interface Statement {
+  readonly reasons: readonly string[]
+  readonly message: string
 }
 
 type Answer = Extract<GcsFault, { stage: 'answer' }>
 
 function answerFailure(answer: Answer): ObjectFailure {
-  const text = describe(answer.body)
+  const statement = statementOf(answer.body)
+  const text = [...statement.reasons, statement.message].join(' ')
   const error = new Error(`Cloud Storage answered ${answer.status}: ${text}`)
-  return failureOf(verdictOf(answer, text), error, parseRetryAfter(answer.retryAfter))
+  return failureOf(verdictOf(answer, statement), error, parseRetryAfter(answer.retryAfter))
 }
 
-const NO_BUCKET = /bucket does not exist|NoSuchBucket/i
-
 /** https://cloud.google.com/storage/docs/json_api/v1/status-codes */
-function verdictOf({ status, subject }: Answer, text: string): Verdict {
+function verdictOf({ status, subject }: Answer, statement: Statement): Verdict {
   switch (status) {
     case 404:
-      return { reason: subject === 'bucket' || NO_BUCKET.test(text) ? 'missing' : 'missing-object' }
+      return { reason: subject === 'bucket' || applies(NO_BUCKET, statement) ? 'missing' : 'missing-object' }
     case 412:
       return { reason: 'changed' }
     case 416:
       return { reason: 'range' }
     case 401:
-      return firstOf(UNAUTHENTICATED, text) ?? { reason: 'credentials' }
+      return applies(ANONYMOUS, statement) ? ANONYMOUS : { reason: 'credentials' }
     case 400:
+      if (subject === 'object' && applies(NO_NAME, statement)) return NO_NAME
+      return REFUSED.find(rule => applies(rule, statement)) ?? { reason: 'misconfigured' }
     case 403:
-      return firstOf(REFUSED, text) ?? (status === 403 ? denied(text) : { reason: 'misconfigured' })
+      return REFUSED.find(rule => applies(rule, statement)) ?? denied(statement)
     case 408:
     case 504:
       return { reason: 'timeout' }
@@ -75,77 +87,114 @@ function verdictOf({ status, subject }: Answer, text: string): Verdict {
   return { reason: 'misconfigured' }
 }
 
-const UNAUTHENTICATED: readonly Rule[] = [
-  {
-    when: /anonymous caller|login required/i,
-    reason: 'credentials',
-    advice: 'It was asked without keys, and the bucket is not public.',
-  },
-]
+function applies({ reasons = [], begins }: Rule, statement: Statement): boolean {
+  return (
+    statement.reasons.some(reason => reasons.includes(reason.toLowerCase())) ||
+    begins?.test(statement.message) === true
+  )
+}
 
-/** 400 and 403 for reasons that other means than a role of the account mend. Answers with content give them as text only, so texts are matched too. */
+const NO_BUCKET: Rule = {
+  begins: /^The specified bucket does not exist|^(<\?xml[^>]*>\s*)?<Error><Code>NoSuchBucket</i,
+  reason: 'missing',
+}
+
+/** https://cloud.google.com/storage/docs/objects#naming: there can be no object of that name. */
+const NO_NAME: Rule = {
+  begins:
+    /^(Disallowed unicode characters present in object name|The maximum object length is \d+ characters)/i,
+  reason: 'missing-object',
+}
+
+const ANONYMOUS: Rule = {
+  reasons: ['required'],
+  begins: /^(Anonymous caller does not have |Login required)/i,
+  reason: 'credentials',
+  advice: 'It was asked without keys, and the bucket is not public.',
+}
+
+/** 400 and 403 for reasons that other means than a role of the account mend. */
 const REFUSED: readonly Rule[] = [
   {
-    when: /rateLimitExceeded|userRateLimitExceeded|quotaExceeded|dailyLimitExceeded|RATE_LIMIT_EXCEEDED|rate limit exceeded/i,
+    reasons: [
+      'ratelimitexceeded',
+      'userratelimitexceeded',
+      'quotaexceeded',
+      'dailylimitexceeded',
+      'rate_limit_exceeded',
+    ],
+    begins: /^(User )?Rate limit exceeded/i,
     reason: 'throttled',
   },
   {
-    when: /requester pays bucket but no user project|UserProjectMissing/i,
+    reasons: ['userprojectmissing'],
+    begins: /^(The )?Bucket is (a )?requester pays bucket but no user project/i,
     reason: 'misconfigured',
     advice: 'The bucket is one whose requester pays: configure the project that does.',
   },
   {
-    when: /serviceusage\.services\.use|UserProjectAccessDenied|USER_PROJECT_DENIED/i,
+    reasons: ['userprojectaccessdenied', 'user_project_denied'],
+    begins:
+      /^(ACCOUNT does not have serviceusage\.services\.use access|Caller does not have required permission to use project)/i,
     reason: 'denied',
     advice: 'The account needs serviceusage.services.use on the project that pays.',
   },
   {
-    when: /accessNotConfigured|SERVICE_DISABLED|has not been used in project/i,
+    reasons: ['accessnotconfigured', 'service_disabled'],
+    begins: /^(Access Not Configured|(Google )?Cloud Storage( JSON)? API has not been used in project)/i,
     reason: 'misconfigured',
     advice: 'The Cloud Storage API is not enabled in the project of the keys.',
   },
   {
-    when: /billing|accountDisabled|UserProjectAccountProblem|AccountProblem/i,
+    reasons: ['accountdisabled', 'accountproblem', 'userprojectaccountproblem', 'billing_disabled'],
+    begins: /^(The billing account for the owning project is|The project to be billed is associated with)/i,
     reason: 'misconfigured',
     advice: 'The project that pays has no active billing account.',
   },
   {
-    when: /insufficientPermissions|insufficient authentication scopes|ACCESS_TOKEN_SCOPE_INSUFFICIENT/i,
+    reasons: ['insufficientpermissions', 'access_token_scope_insufficient'],
+    begins: /^(Insufficient Permission|Request had insufficient authentication scopes)/i,
     reason: 'denied',
     advice: 'The access token lacks the scope: widen the access scopes of the machine or of the secret.',
   },
   {
-    when: /vpcServiceControls|VPC_SERVICE_CONTROLS|SECURITY_POLICY_VIOLATED/i,
+    reasons: ['vpcservicecontrols', 'vpc_service_controls', 'security_policy_violated'],
+    begins: /^Request is prohibited by organization.s policy/i,
     reason: 'denied',
     advice: 'A VPC service perimeter is in the way.',
   },
   {
-    when: /customerEncryptionKey|ResourceIsEncryptedWithCustomerEncryptionKey|encrypted with a customer/i,
+    reasons: ['resourceisencryptedwithcustomerencryptionkey'],
+    begins: /^The target object is encrypted by a customer-supplied encryption key/i,
     reason: 'misconfigured',
     advice: 'The object is encrypted with a key of the customer, which the service cannot have.',
   },
 ]
 
-function denied(text: string): Verdict {
-  const permission = /\bstorage\.(?:objects|buckets)\.[a-z]+/i.exec(text)?.[0]
+function denied({ message }: Statement): Verdict {
+  const [, permission] =
+    /^(?:ACCOUNT does not have |Permission ')(storage\.(?:objects|buckets)\.[a-z]+)\b/i.exec(message) ?? []
   if (permission === undefined) return { reason: 'denied' }
   return { reason: 'denied', advice: `The account lacks ${permission}.` }
 }
 
-function firstOf(rules: readonly Rule[], text: string): Verdict | undefined {
-  return rules.find(rule => rule.when.test(text))
-}
-
-/** The reasons and the message of a JSON error; any other body as it is. */
-function describe(body: string): string {
+function statementOf(body: string): Statement {
   try {
     const { error } = JSON.parse(body) as { error?: JsonError }
-    if (typeof error !== 'object') return body
+    if (typeof error !== 'object') return { reasons: [], message: withoutAccount(body) }
     const reasons = [...(error.errors ?? []), ...(error.details ?? [])].map(each => each.reason)
-    return [...reasons, error.message].filter(part => typeof part === 'string').join(' ')
+    return {
+      reasons: reasons.filter(reason => typeof reason === 'string'),
+      message: typeof error.message === 'string' ? withoutAccount(error.message) : '',
+    }
   } catch {
-    return body
+    return { reasons: [], message: withoutAccount(body) }
   }
+}
+
+/** `message` with ACCOUNT for the address or principal that it may begin with, neither of which has a space. */
+function withoutAccount(message: string): string {
+  return message.trimStart().replace(/^(\S+|(The )?caller) does not have /i, 'ACCOUNT does not have ')
 }
 
 interface JsonError {
@@ -155,7 +204,7 @@ interface JsonError {
 }
 
 /** How token endpoints (RFC 6749 5.2) and google-auth-library say what ails the keys. */
-const TOKEN: readonly Rule[] = [
+const TOKEN: readonly (Verdict & { readonly when: RegExp })[] = [
   {
     when: /reasonable timeframe|short-lived token|issued in the future|used too early/i,
     reason: 'clock',
@@ -206,7 +255,7 @@ function tokenVerdict(error: unknown): Verdict {
 }
 
 function keysVerdict(text: string): Verdict {
-  return firstOf(TOKEN, text) ?? { reason: 'credentials' }
+  return TOKEN.find(rule => rule.when.test(text)) ?? { reason: 'credentials' }
 }
 
 function describeTokenError(error: unknown): { status: number | undefined; text: string } {

@@ -12,6 +12,7 @@ import {
 } from 'google-auth-library'
 import { gcsFailure } from './gcs-failure.ts'
 import type { GcsKey } from './gcs-key.ts'
+import type { ObjectFailure } from './object-client.ts'
 import { withinTime } from './object-deadline.ts'
 import { secretValue, type SecretValues } from './secret.ts'
 
@@ -32,6 +33,10 @@ export class GcsTokens {
   readonly #make: () => GoogleAuth
   readonly #timeoutMs: number
   #auth: GoogleAuth
+  /** The surroundings offered no account when they were asked last. */
+  #foundNobody = false
+  /** Under way, for all requests that wait for it. */
+  #search: Promise<void> | undefined
 
   /** Without a key, the account of the surroundings (application default credentials). */
   constructor(key: GcsKey | undefined, values: SecretValues, timeoutMs: number) {
@@ -44,9 +49,9 @@ export class GcsTokens {
   async headers(signal: AbortSignal): Promise<Record<string, string>> {
     const auth = this.#auth
     try {
-      return Object.fromEntries(await this.use(signal, () => auth.getRequestHeaders()))
+      return Object.fromEntries(await this.use(signal, () => this.#requestHeaders(auth, signal)))
     } catch (error) {
-      if (!signal.aborted && this.#auth === auth) this.#startAfresh()
+      if (!signal.aborted && this.#auth === auth) this.#startAfresh(error)
       throw error
     }
   }
@@ -61,14 +66,43 @@ export class GcsTokens {
     }
   }
 
-  /**
-   * The library lets all who come later wait for a request that is under way, and sets no limit to some. And it remembers for the life of the process that there is no
-   * metadata server, which on GKE may merely start later than we.
-   */
-  #startAfresh(): void {
-    gcpMetadata.resetIsAvailableCache()
+  async #requestHeaders(auth: GoogleAuth, signal: AbortSignal): Promise<Headers> {
+    if (this.#foundNobody) {
+      this.#search ??= searchMetadataServer().finally(() => (this.#search = undefined))
+      const search = this.#search
+      await withinTime(() => search, { signal, timeoutMs: SEARCH_MS }).catch(() => undefined)
+    }
+    const headers = await auth.getRequestHeaders()
+    this.#foundNobody = false
+    return headers
+  }
+
+  /** The library lets all who come later wait for a request that is under way, and sets no limit to some. */
+  #startAfresh(error: unknown): void {
+    this.#foundNobody = saysNobody(error)
     this.#auth = this.#make()
   }
+}
+
+/** For how long a request waits for a metadata server that was not there before; one that is there answers within milliseconds. */
+const SEARCH_MS = 1000
+
+function saysNobody(error: unknown): boolean {
+  const { cause } = error as ObjectFailure
+  return cause instanceof Error && /could not load the default credentials/i.test(cause.message)
+}
+
+/**
+ * Looks for the metadata server, which on GKE may start later than we. The library remembers for the life of the process that it found none, and is made to forget that only where
+ * there is one: each search of its own that ends in vain may write a warning to stderr.
+ */
+async function searchMetadataServer(): Promise<void> {
+  try {
+    await gcpMetadata.instance()
+  } catch {
+    return
+  }
+  gcpMetadata.resetIsAvailableCache()
 }
 
 function makeAuth(key: GcsKey | undefined, values: SecretValues, timeoutMs: number): GoogleAuth {

@@ -1,11 +1,10 @@
-// Google Cloud Storage: one bucket by the JSON API. The SDK authenticates and signs URLs; why it does not send the requests is in docs/decisions/0012.
+// Google Cloud Storage: one bucket by the JSON API. Why its SDK does not send the requests is in docs/decisions/0012.
 import type { IncomingMessage } from 'node:http'
-import { Storage } from '@google-cloud/storage'
-import type { GoogleAuth } from 'google-auth-library'
 import type { GcsDefinition } from './definition.ts'
 import { gcsFailure, senselessAnswer } from './gcs-failure.ts'
 import { findKey, type GcsKey } from './gcs-key.ts'
 import { headOf, parsePage, parseResource, RESOURCE_FIELDS } from './gcs-resource.ts'
+import { signedObjectUrl } from './gcs-sign.ts'
 import { GcsTokens } from './gcs-tokens.ts'
 import { GcsTransport, type GcsRequest } from './gcs-transport.ts'
 import { ObjectAgents } from './object-agents.ts'
@@ -28,8 +27,6 @@ import { readCertificates } from './secret-file.ts'
 /** A page of 1000 names of 1024 bytes, each byte escaped, with all that a server may add. */
 const MAX_ANSWER_BYTES = 16 * 1024 ** 2
 const MAX_ERROR_BYTES = 64 * 1024
-/** https://cloud.google.com/storage/docs/access-control/signed-urls: V4 signatures hold for a week. */
-const MAX_SIGNED_SECONDS = 7 * 24 * 3600
 
 export function gcsObjects(definition: GcsDefinition): ConnectObjects {
   return async options => {
@@ -141,26 +138,10 @@ class GcsClient implements ObjectClient {
   async signedUrl(key: string, request: SignRequest, signal: AbortSignal): Promise<string | undefined> {
     const { definition, endpoint, tokens } = this.#parts
     if (tokens === undefined) return undefined
-    const sign = async (auth: GoogleAuth): Promise<string> => {
-      const storage = new Storage({ authClient: auth, apiEndpoint: endpoint.origin })
-      const [url] = await storage
-        .bucket(definition.bucket)
-        .file(key)
-        .getSignedUrl({
-          version: 'v4',
-          action: 'read',
-          expires: Date.now() + Math.min(request.expiresInSeconds, MAX_SIGNED_SECONDS) * 1000,
-          responseDisposition: request.disposition,
-          responseType: request.mediaType,
-          host: new URL(definition.publicEndpoint ?? endpoint.origin),
-          ...(definition.userProject !== undefined && {
-            queryParams: { userProject: definition.userProject },
-          }),
-        })
-      return url
-    }
+    const origin = new URL(definition.publicEndpoint ?? endpoint.origin)
+    const object = { bucket: definition.bucket, key, origin, userProject: definition.userProject }
     try {
-      return await tokens.use(signal, sign)
+      return await tokens.use(signal, auth => signedObjectUrl(auth, object, request))
     } catch (error) {
       if (error instanceof ObjectFailure && CANNOT_SIGN.has(error.reason)) return undefined
       throw error

@@ -116,6 +116,14 @@ function keyCases(): void {
     expect(new URL(url!).searchParams.get('spr')).toBe('https')
   })
 
+  it('signs URLs for another name of an emulator, which need its account in their path', async () => {
+    const { origin } = new URL(azuriteAccess().endpoint)
+    const client = await connected(withKey(), origin.replace('127.0.0.1', 'localhost'))
+    const url = new URL((await client.signedUrl('f/a b', request, NEVER))!)
+    expect(url.hostname).toBe('localhost')
+    expect(await (await fetch(url)).text()).toBe('content')
+  })
+
   it('signs nothing by a SAS token', async () => {
     const client = await connected({ AZURE_SAS_TOKEN: sasToken(60_000) })
     expect(await client.signedUrl('f/a b', request, NEVER)).toBeUndefined()

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { azureObjects } from '../../src/store/azure.ts'
 import type { AzureDefinition } from '../../src/store/definition.ts'
@@ -78,21 +79,42 @@ describeClient('openssl', findProgram('openssl'), openssl => {
       expect(asked[0]).toContain(encodeURIComponent('https://storage.azure.com'))
     })
 
-    it('signs URLs by a user delegation key, which it asks for once', async () => {
-      await platform()
-      let keys = 0
+    /** Gives keys for the time that they are asked for; what is returned are the lifetimes asked for. */
+    function delegating(): readonly number[] {
+      const lifetimesMs: number[] = []
       server.intercept = (request, response) => {
         if (!request.url!.includes('comp=userdelegationkey')) return false
-        keys += 1
-        const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString()
-        request.resume()
-        response.setHeader('content-type', 'application/xml')
-        response.end(
-          `<?xml version="1.0"?><UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid><SignedStart>${day(-1)}</SignedStart><SignedExpiry>${day(1)}</SignedExpiry><SignedService>b</SignedService><SignedVersion>2026-10-06</SignedVersion><Value>a2V5</Value></UserDelegationKey>`,
-        )
+        void text(request).then(body => {
+          const [, start = ''] = /<Start>([^<]*)/.exec(body) ?? []
+          const [, expiry = ''] = /<Expiry>([^<]*)/.exec(body) ?? []
+          lifetimesMs.push(Date.parse(expiry) - Date.parse(start))
+          response.setHeader('content-type', 'application/xml')
+          response.end(
+            `<?xml version="1.0"?><UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid><SignedStart>${start}</SignedStart><SignedExpiry>${expiry}</SignedExpiry><SignedService>b</SignedService><SignedVersion>2026-10-06</SignedVersion><Value>a2V5</Value></UserDelegationKey>`,
+          )
+        })
         return true
       }
       onTestFinished(() => void (server.intercept = undefined))
+      return lifetimesMs
+    }
+
+    it('signs no URL and asks for no key for longer than the seven days that a key may live', async () => {
+      await platform()
+      const lifetimesMs = delegating()
+      const client = await connected(withoutKeys())
+      const request = { disposition: 'inline', mediaType: 'text/plain', expiresInSeconds: 30 * 24 * 3600 }
+      const url = new URL((await client.signedUrl('a', request, NEVER))!)
+      expect(lifetimesMs).toHaveLength(1)
+      expect(lifetimesMs[0]).toBeLessThanOrEqual(7 * 24 * 3600_000)
+      const expiresOn = Date.parse(url.searchParams.get('se')!)
+      expect(expiresOn).toBeLessThanOrEqual(Date.parse(url.searchParams.get('ske')!))
+      expect(expiresOn - Date.now()).toBeGreaterThan(6 * 24 * 3600_000)
+    })
+
+    it('signs URLs by a user delegation key, which it asks for once', async () => {
+      await platform()
+      const lifetimesMs = delegating()
       const client = await connected(withoutKeys())
       const request = {
         disposition: 'attachment; filename="a"',
@@ -110,7 +132,7 @@ describeClient('openssl', findProgram('openssl'), openssl => {
         ...{ rscd: 'attachment; filename="a"', rsct: 'text/plain' },
       })
       expect(second).not.toBe(first)
-      expect(keys).toBe(1)
+      expect(lifetimesMs).toHaveLength(1)
     })
 
     it('that is not there is said so, and how to get one', async () => {

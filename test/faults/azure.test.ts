@@ -412,3 +412,80 @@ describe('beginning a list at a key', () => {
     expect(client.canStartAfter).toBe(true)
   })
 })
+
+describe('the question what account it is', () => {
+  const QUESTION = /restype=account/
+  const questions = (): number => server.requests.filter(request => QUESTION.test(request)).length
+
+  it('is asked again where the list that asked it was aborted', async () => {
+    const client = await connected()
+    const giving = new AbortController()
+    server.intercept = first(1, QUESTION, silent)
+    const given = failureOf(client.list(LIST, giving.signal))
+    await expect.poll(questions).toBe(1)
+    giving.abort()
+    expect((await given).reason).toBe('aborted')
+    await client.list(LIST, NEVER)
+    expect(client.canStartAfter).toBe(true)
+  })
+
+  it.each([
+    [503, 'ServerBusy'],
+    [500, 'InternalError'],
+    [404, 'ContainerNotFound'],
+  ])('is asked again after %i %s, which fails no list', async (status, code) => {
+    const client = await connected()
+    server.intercept = first(1, QUESTION, refusing(status, code))
+    expect((await client.list(LIST, NEVER)).objects).toHaveLength(1)
+    expect(client.canStartAfter).toBe(false)
+    await client.list(LIST, NEVER)
+    expect(client.canStartAfter).toBe(true)
+  })
+
+  it.each([
+    ['an answer', {}],
+    ['a denial', { tellsAccount: false }],
+  ])('is not asked again after %s', async (_, script) => {
+    Object.assign(server, script)
+    const client = await connected()
+    for (let i = 0; i < 3; i++) await client.list(LIST, NEVER)
+    expect(questions()).toBe(1)
+  })
+
+  it('is one for all lists that wait for it, and outlives the one that asked it first', async () => {
+    const client = await connected()
+    const giving = new AbortController()
+    server.intercept = first(1, QUESTION, silent)
+    const given = failureOf(client.list(LIST, giving.signal))
+    await expect.poll(questions).toBe(1)
+    const others = [1, 2, 3].map(() => client.list(LIST, NEVER))
+    await sleep(50)
+    expect(questions()).toBe(1)
+    giving.abort()
+    expect((await given).reason).toBe('aborted')
+    for (const { objects } of await Promise.all(others)) expect(objects).toHaveLength(1)
+    expect(questions()).toBe(2)
+    expect(client.canStartAfter).toBe(true)
+  })
+})
+
+describe('a name that no blob can have', () => {
+  it.each(['InvalidResourceName', 'InvalidUri', 'OutOfRangeInput'])(
+    'and is refused with %s is a missing artifact',
+    async code => {
+      const client = await connected()
+      server.intercept = refusing(400, code)
+      expect((await failureOf(client.head('a', NEVER))).reason).toBe('missing-object')
+      const get = client.get('a', { start: 0, end: 1, pin: '0x1' }, NEVER)
+      expect((await failureOf(get)).reason).toBe('missing-object')
+      expect((await failureOf(client.list(LIST, NEVER))).reason).toBe('misconfigured')
+      expect((await failureOf(client.put('a', Buffer.from('a'), NEVER))).reason).toBe('misconfigured')
+    },
+  )
+
+  it('is not to blame where the name of the container cannot be one', async () => {
+    const client = await connected({ bucket: 'Outputs_' })
+    server.intercept = refusing(400, 'InvalidResourceName')
+    expect((await failureOf(client.head('a', NEVER))).reason).toBe('misconfigured')
+  })
+})

@@ -1,8 +1,10 @@
 // What Cloud Storage, its token endpoints and the network between can do to the driver.
-import { generateKeyPairSync, verify } from 'node:crypto'
+import { createHash, generateKeyPairSync, verify } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
+import { Storage } from '@google-cloud/storage'
+import { GoogleAuth } from 'google-auth-library'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { GcsDefinition } from '../../src/store/definition.ts'
 import { gcsObjects } from '../../src/store/gcs.ts'
@@ -421,6 +423,54 @@ describe('a signed URL', () => {
     expect(Number(url.searchParams.get('X-Goog-Expires'))).toBeLessThanOrEqual(60)
     expect(url.searchParams.get('X-Goog-Signature')).toMatch(/^[0-9a-f]{512}$/)
   })
+
+  /** The signature as a server checks it, for which the client's Host is `host`. */
+  function verifies(url: URL, host: string): boolean {
+    const [query, signature = ''] = url.search.slice(1).split('&X-Goog-Signature=')
+    const canonical = ['GET', url.pathname, query, `host:${host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join('\n')
+    const scope = url.searchParams.get('X-Goog-Credential')!.split('/').slice(1).join('/')
+    const hash = createHash('sha256').update(canonical).digest('hex')
+    const signed = ['GOOG4-RSA-SHA256', url.searchParams.get('X-Goog-Date'), scope, hash].join('\n')
+    return verify('RSA-SHA256', Buffer.from(signed), publicKey, Buffer.from(signature, 'hex'))
+  }
+
+  it('holds for the port of the host that clients reach', async () => {
+    const server = await started()
+    const publicEndpoint = 'https://files.example.org:8443'
+    const client = await connected(server, SERVICE_ACCOUNT, { publicEndpoint })
+    const url = new URL((await client.signedUrl('a', REQUEST, NEVER))!)
+    expect(url.host).toBe('files.example.org:8443')
+    expect(verifies(url, 'files.example.org:8443')).toBe(true)
+    expect(verifies(url, 'files.example.org')).toBe(false)
+  })
+
+  it.each(['a b+c&d%25=#?.txt', 'emoji 😀é', `q'u!o(t)e*s"`, 'x;y:z@w,$', 'tab\tx', '%2F', 'a//b/'])(
+    'is the one that the SDK makes, where there is no port: %j',
+    async key => {
+      const server = await started()
+      const changes = { publicEndpoint: 'https://files.example.org', userProject: 'payer' }
+      const client = await connected(server, SERVICE_ACCOUNT, changes)
+      const url = new URL((await client.signedUrl(key, REQUEST, NEVER))!)
+      expect(verifies(url, url.host)).toBe(true)
+      const time = url.searchParams.get('X-Goog-Date')!
+      const began = Date.parse(time.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5'))
+      const [reference] = await new Storage({
+        authClient: Object.assign(new GoogleAuth(), { jsonContent: SERVICE_ACCOUNT }),
+      })
+        .bucket(BUCKET)
+        .file(key)
+        .getSignedUrl({
+          ...{ version: 'v4', action: 'read', accessibleAt: began, host: new URL(changes.publicEndpoint) },
+          expires: began + REQUEST.expiresInSeconds * 1000,
+          responseDisposition: REQUEST.disposition,
+          responseType: REQUEST.mediaType,
+          queryParams: { userProject: 'payer' },
+        })
+      const { origin, pathname, searchParams } = new URL(reference)
+      expect(url.origin + url.pathname).toBe(origin + pathname)
+      expect(new Map(url.searchParams)).toEqual(new Map(searchParams))
+    },
+  )
 
   it('is undefined without keys, and for a user, who has none to sign with', async () => {
     const server = await started()

@@ -64,6 +64,12 @@ describe('the endpoint and the account', () => {
     ['https://mine.blob.core.windows.net/', 'https://mine.blob.core.windows.net'],
   ])('%s has the account in its path only where it is an emulator: %s', (endpoint, expected) => {
     expect(access({}, { endpoint, account: 'mine' }).endpoint).toBe(expected)
+    expect(access({}, { publicEndpoint: endpoint, account: 'mine' }).publicEndpoint).toBe(expected)
+  })
+
+  it('are the same for clients unless they have an endpoint of their own', () => {
+    const { endpoint, publicEndpoint } = access({}, { endpoint: 'http://azurite:10000', account: 'mine' })
+    expect(publicEndpoint).toBe(endpoint)
   })
 
   it.each([

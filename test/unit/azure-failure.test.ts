@@ -6,10 +6,16 @@ import { ObjectFailure } from '../../src/store/object-client.ts'
 interface Answer {
   readonly headers?: Readonly<Record<string, string>>
   readonly detail?: string
+  /** More of the body. */
+  readonly more?: string
 }
 
 /** The SDK's error for an answer; the body is what a GET would have. */
-function refusal(status: number, code: string | undefined, { headers = {}, detail }: Answer = {}): Error {
+function refusal(
+  status: number,
+  code: string | undefined,
+  { headers = {}, detail, more = '' }: Answer = {},
+): Error {
   const all: Record<string, string> = {
     date: new Date().toUTCString(),
     ...(code !== undefined && { 'x-ms-error-code': code }),
@@ -27,7 +33,7 @@ function refusal(status: number, code: string | undefined, { headers = {}, detai
       headers: { get: (name: string) => all[name] },
       bodyAsText:
         detail === undefined
-          ? ''
+          ? more
           : `<Error><AuthenticationErrorDetail>${detail}</AuthenticationErrorDetail></Error>`,
     },
   })
@@ -55,7 +61,7 @@ describe('an answer of the Blob service', () => {
     [403, 'AccountIsDisabled', 'misconfigured', /disabled/],
     [409, 'BlobArchived', 'misconfigured', /rehydrate/],
     [409, 'BlobBeingRehydrated', 'misconfigured', /hours/],
-    [400, 'InvalidHeaderValue', 'misconfigured', /version/],
+    [400, 'InvalidHeaderValue', 'misconfigured', undefined],
     [412, 'LeaseIdMissing', 'denied', /leased/],
     [503, 'ServerBusy', 'throttled', undefined],
     [429, 'TooManyRequests', 'throttled', undefined],
@@ -70,6 +76,44 @@ describe('an answer of the Blob service', () => {
     expect(failure.reason).toBe(reason)
     if (advice === undefined) expect(failure.advice).toBeUndefined()
     else expect(failure.advice).toMatch(advice)
+  })
+
+  it.each([
+    ['the service', '<HeaderName>x-ms-version</HeaderName><HeaderValue>2026-10-06</HeaderValue>', /version/],
+    [
+      'Azurite',
+      '<Message>The API version 2026-10-06 is not supported by Azurite. Please upgrade</Message>',
+      /version/,
+    ],
+    [
+      'the service of another header',
+      '<HeaderName>x-ms-range</HeaderName><HeaderValue>x-ms-version</HeaderValue>',
+      undefined,
+    ],
+  ])('400 InvalidHeaderValue is about the version where %s says so', (_, elements, advice) => {
+    const { reason, advice: given } = azureFailure(
+      refusal(400, 'InvalidHeaderValue', {
+        more: `<Error><Code>InvalidHeaderValue</Code>${elements}</Error>`,
+      }),
+    )
+    expect(reason).toBe('misconfigured')
+    if (advice === undefined) expect(given).toBeUndefined()
+    else expect(given).toMatch(advice)
+  })
+
+  it.each([
+    ['InvalidResourceName', {}],
+    ['InvalidUri', {}],
+    ['OutOfRangeInput', {}],
+    [undefined, { server: 'Microsoft-HTTPAPI/2.0' }],
+  ])('400 %s says of an object that there is none, and of a container that it is wrong', (code, headers) => {
+    expect(azureFailure(refusal(400, code, { headers }), 'object').reason).toBe('missing-object')
+    expect(azureFailure(refusal(400, code, { headers })).reason).toBe('misconfigured')
+  })
+
+  it('400 of another web server is no missing object', () => {
+    const headers = { server: 'nginx' }
+    expect(azureFailure(refusal(400, undefined, { headers }), 'object').reason).toBe('misconfigured')
   })
 
   const frame = (start: string, expiry: string): string =>
@@ -101,6 +145,23 @@ describe('an answer of the Blob service', () => {
     const failure = azureFailure(refusal(403, 'AuthenticationFailed', { detail }))
     expect(failure.reason).toBe(reason)
     if (advice !== undefined) expect(failure.advice).toMatch(advice)
+  })
+
+  it.each([
+    'tenant/audience.txt',
+    'lifetime validation failed',
+    'Request date header too old',
+    'Expiry [Mon, 23 Nov 2026 12:00:00 GMT] - Current [Tue, 24 Nov 2026 12:00:00 GMT]',
+  ])('403 AuthenticationFailed is not told by the words of a name that was signed: %s', name => {
+    const details = [
+      `Signature did not match. String to sign used was r /blob/mine/c/${name}`,
+      `The MAC signature found in the HTTP request 'x' is not the same as any computed signature. Server used following string to sign: 'GET /mine/c/${name}'.`,
+    ]
+    for (const detail of details)
+      expect(azureFailure(refusal(403, 'AuthenticationFailed', { detail }))).toMatchObject({
+        reason: 'credentials',
+        advice: expect.stringMatching(/wrong/) as string,
+      })
   })
 
   it.each([

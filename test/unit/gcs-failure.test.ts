@@ -132,6 +132,16 @@ describe('an answer', () => {
       'misconfigured',
       /encrypted/,
     ],
+    [
+      400,
+      jsonError(400, 'invalid', "Disallowed unicode characters present in object name 'a'"),
+      'missing-object',
+    ],
+    [
+      400,
+      'The maximum object length is 1024 characters, but got a name with 1100 characters.',
+      'missing-object',
+    ],
     [405, '', 'misconfigured'],
     [408, '', 'timeout'],
     [409, '', 'interrupted'],
@@ -145,6 +155,60 @@ describe('an answer', () => {
     expect(failure.reason).toBe(reason)
     if (advice === undefined) expect(failure.advice).toBeUndefined()
     else expect(failure.advice).toMatch(advice)
+  })
+
+  /** Names of accounts, buckets and objects in which the words of other refusals occur. */
+  const named = (name: string): readonly [status: number, body: unknown, expected: object][] => [
+    [404, `No such object: ${name}/${name}`, { reason: 'missing-object', advice: undefined }],
+    [
+      404,
+      jsonError(404, 'notFound', `No such object: ${name}/${name}`),
+      { reason: 'missing-object', advice: undefined },
+    ],
+    [
+      403,
+      jsonError(
+        403,
+        'forbidden',
+        `${name.replaceAll(' ', '-')}@p.iam.gserviceaccount.com does not have storage.objects.get access to ${name}/${name}. Permission 'storage.objects.get' denied on resource (or it may not exist).`,
+      ),
+      { reason: 'denied', advice: 'The account lacks storage.objects.get.' },
+    ],
+    [
+      403,
+      `${name.replaceAll(' ', '-')}@p.iam.gserviceaccount.com does not have storage.objects.get access to ${name}.`,
+      { reason: 'denied', advice: 'The account lacks storage.objects.get.' },
+    ],
+    [403, `Access to ${name} is denied.`, { reason: 'denied', advice: undefined }],
+    [400, `Bad value: ${name}`, { reason: 'misconfigured', advice: undefined }],
+  ]
+
+  it.each([
+    'The specified bucket does not exist.',
+    'NoSuchBucket',
+    'billing-prod',
+    'rateLimitExceeded',
+    'requester pays bucket but no user project',
+    'x does not have serviceusage.services.use access',
+    'SERVICE_DISABLED',
+    'insufficientPermissions',
+    'vpcServiceControls',
+    'customerEncryptionKey',
+    'Disallowed unicode characters present in object name',
+    '<Error><Code>NoSuchBucket</Code></Error>',
+    '{"error":{"errors":[{"reason":"accountDisabled"}]}}',
+  ])('is not told by the words of a name: %s', name => {
+    for (const [status, body, expected] of named(name)) expect(answered(status, body)).toMatchObject(expected)
+  })
+
+  it('is told by whole reasons only', () => {
+    for (const reason of ['notaccountDisabled', 'accountDisabledLater'])
+      expect(answered(403, jsonError(403, reason, ''))).toMatchObject({ reason: 'denied', advice: undefined })
+  })
+
+  it('that a name cannot be one of an object concerns objects only', () => {
+    const body = jsonError(400, 'invalid', 'Disallowed unicode characters present in object name')
+    expect(answered(400, body, { subject: 'bucket' }).reason).toBe('misconfigured')
   })
 
   it('404 for a request that names only the bucket is a missing bucket, whatever its text', () => {
