@@ -1001,7 +1001,7 @@ export interface components {
          */
         Compress: components["schemas"]["Flag"];
         /**
-         * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+         * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
          * @example [
          *       "metrics.csv",
          *       "checkpoints"
@@ -1768,7 +1768,7 @@ export interface operations {
                  */
                 compress?: components["parameters"]["Compress"];
                 /**
-                 * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+                 * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
                  * @example [
                  *       "metrics.csv",
                  *       "checkpoints"
@@ -1978,7 +1978,7 @@ export interface operations {
                  */
                 compress?: components["parameters"]["Compress"];
                 /**
-                 * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+                 * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
                  * @example [
                  *       "metrics.csv",
                  *       "checkpoints"
@@ -2123,7 +2123,7 @@ export interface operations {
                  */
                 compress?: components["parameters"]["Compress"];
                 /**
-                 * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+                 * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
                  * @example [
                  *       "metrics.csv",
                  *       "checkpoints"
@@ -2343,7 +2343,7 @@ export interface operations {
                  */
                 compress?: components["parameters"]["Compress"];
                 /**
-                 * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+                 * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
                  * @example [
                  *       "metrics.csv",
                  *       "checkpoints"
@@ -2505,7 +2505,7 @@ export interface operations {
                  */
                 compress?: components["parameters"]["Compress"];
                 /**
-                 * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+                 * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
                  * @example [
                  *       "metrics.csv",
                  *       "checkpoints"
@@ -2671,7 +2671,7 @@ export interface operations {
                  */
                 compress?: components["parameters"]["Compress"];
                 /**
-                 * @description Put only this file or folder into the archive, by its path relative to the folder. Repeatable. With `glob` or `exclude` too, all must agree.
+                 * @description Put only this file or folder into the archive, by its path relative to the folder; with a slash at the end, only a folder of that name. Repeatable. With `glob` or `exclude` too, all must agree.
                  * @example [
                  *       "metrics.csv",
                  *       "checkpoints"
