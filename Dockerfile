@@ -38,4 +38,5 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}${(process.env.BASE_PATH ?? '').replace(/\\/$/, '')}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "dist/main.js"]
+# As `npm start` does it: V8's young generation would grow to 48 MiB, of which short-lived objects of downloads need a fraction.
+ENTRYPOINT ["node", "--max-semi-space-size=8", "dist/main.js"]

@@ -47,6 +47,9 @@ export interface RunningVariant extends AsyncDisposable {
   readonly pid: number | undefined
 }
 
+/** Those of `npm start` and of the image. */
+const NODE_FLAGS = ['--max-semi-space-size=8']
+
 export const SERVICE = 'polyaxon-outputs'
 export const BASELINE = 'express.static + archiver'
 
@@ -61,7 +64,7 @@ function service(name: string, workers: string): Variant {
     onlyManyConnections: workers !== '1',
     command: ({ service: program, root, port }) => ({
       program: process.execPath,
-      args: [program],
+      args: [...NODE_FLAGS, program],
       env: { HOST: '127.0.0.1', PORT: String(port), OUTPUTS_PATH: root, WORKERS: workers, LOG_LEVEL: 'warn' },
     }),
   }

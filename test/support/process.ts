@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** What `npm start` runs: the flags of Node, then the program. */
+const START = startCommand()
 const START_MS = 30_000
 const KiB = 1024
 export const MiB = 1024 * KiB
@@ -54,7 +55,7 @@ export interface ProcessOptions {
 
 /** Starts the service over the folder `path`; resolves when it has printed its address. */
 export async function startProcess(path: string, options: ProcessOptions = {}): Promise<ServiceProcess> {
-  const command = [process.execPath, MAIN]
+  const command = [process.execPath, ...START]
   if (options.maxDescriptors !== undefined)
     command.unshift('sh', '-c', `ulimit -n ${options.maxDescriptors} && exec "$@"`, 'sh')
   const child = spawn(command[0]!, command.slice(1), {
@@ -96,6 +97,16 @@ export async function startProcess(path: string, options: ProcessOptions = {}): 
     await destroy()
     throw new Error(`The service did not start. Its log:\n${log}`, { cause: error })
   }
+}
+
+function startCommand(): string[] {
+  const folder = new URL('../../', import.meta.url)
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as {
+    scripts: { start: string }
+  }
+  const words = scripts.start.split(' ')
+  const program = words.pop()!
+  return [...words.slice(words.indexOf('node') + 1), fileURLToPath(new URL(program, folder))]
 }
 
 /** Settings of the machine that runs the tests must not reach the service. */
