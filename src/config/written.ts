@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
 } from 'yaml'
+import { aliasMistakes, isMergeKey } from './aliases.ts'
 import type { Fault } from './fault.ts'
 import { jsonMistake } from './json-mistake.ts'
 
@@ -68,7 +69,7 @@ export class Written {
   }
 
   get value(): unknown {
-    const value: unknown = this.#node?.toJS(this.#text.document)
+    const value: unknown = this.#node?.toJS(this.#text.document, ALIASES_ARE_CHECKED)
     return value ?? null
   }
 
@@ -128,15 +129,18 @@ export class Written {
 
 type Member = readonly [key: string, value: Written]
 
-/** `<<`, which the schema of a YAML file reads as a symbol; in quotes, and in JSON, it is a name like others. */
-function isMergeKey({ key }: Pair<Node, Node | null>): boolean {
-  return isScalar(key) && typeof key.value === 'symbol'
-}
-
 interface Text {
   readonly document: Document
   readonly lines: LineCounter
   readonly from: TextPlace
+}
+
+/** How often an alias is used is no measure of what they all stand for. */
+const ALIASES_ARE_CHECKED = { maxAliasCount: -1 }
+
+/** Two messages of the parser end with what it found, which may be a password that begins with an odd sign. */
+function withoutQuote(message: string): string {
+  return message.replace(/^(Block scalar header includes extra characters|Not a YAML token): .*$/s, '$1')
 }
 
 /** The whole of `text`, or what keeps it from being read. JSON is read as the YAML that it is, once it is known to be JSON. */
@@ -150,10 +154,15 @@ export function parseText(text: string, from: TextPlace, language: 'YAML' | 'JSO
     prettyErrors: false,
     merge: language === 'YAML',
   })
+  const faultAt = (offset: number, problem: string) => ({
+    where: from.unparsed(lines.linePos(offset).line),
+    problem,
+  })
   if (document.errors.length > 0)
-    return document.errors.map(error => ({
-      where: from.unparsed(lines.linePos(error.pos[0]).line),
-      problem: `is not valid ${language}: ${error.message}`,
-    }))
+    return document.errors.map(({ pos, message }) =>
+      faultAt(pos[0], `is not valid ${language}: ${withoutQuote(message)}`),
+    )
+  const mistakes = aliasMistakes(document)
+  if (mistakes.length > 0) return mistakes.map(({ at, problem }) => faultAt(at, problem))
   return new Written(document.contents, '', 1, { document, lines, from })
 }

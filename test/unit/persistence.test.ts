@@ -405,6 +405,12 @@ describe('where stores are configured', () => {
     ])
   })
 
+  it('one anchor may be used by more stores than anybody counts', async () => {
+    const stores = Array.from({ length: 150 }, (_, index) => `    s${index}: {<<: *common}\n`).join('')
+    const yaml = `persistence:\n  logs: &common {store: s3, bucket: &b b-1}\n  outputs:\n${stores}`
+    expect(await connectionsOf({ yaml })).toHaveLength(150)
+  })
+
   it('one volume of several that is not there is a warning, and faults name it again', async () => {
     const both = '{"here": {"mountPath": "VOLUME"}, "away": {"mountPath": "/not/there"}}'
     const env = { POLYAXON_PERSISTENCE_OUTPUTS: both }
@@ -497,6 +503,43 @@ describe('a mistake names its place, what was found and what is expected', () =>
       'a text for the map of stores',
       { env: { POLYAXON_PERSISTENCE_OUTPUTS: 'AKIAKEY' } },
       'POLYAXON_PERSISTENCE_OUTPUTS: is not valid JSON: line 1, column 1: expected a value',
+    ],
+    [
+      'an alias without its anchor',
+      { yaml: 'persistence:\n  outputs:\n    data: {store: s3, bucket: b-1, secret: *PASSWORD}\n' },
+      'p.yaml line 3: has an alias without an anchor of its name before it: quote a text that begins with an asterisk',
+    ],
+    [
+      'a merge key without its anchor',
+      { yaml: 'persistence:\n  outputs:\n    data: {<<: *comon, mountPath: VOLUME}\n' },
+      /^p.yaml line 3: has an alias without an anchor/,
+    ],
+    [
+      'an alias of itself',
+      { yaml: 'persistence:\n  outputs:\n    data: &data\n      <<: *data\n      mountPath: VOLUME\n' },
+      'p.yaml line 4: has an alias inside of what it stands for',
+    ],
+    [
+      'an alias of itself among the settings',
+      { yaml: 'layouts:\n  jobs: &jobs [*jobs]\n' },
+      'p.yaml line 2: has an alias inside of what it stands for',
+    ],
+    [
+      'a merge key with a text',
+      { yaml: 'connections:\n- {kind: git}\n- {<<: [a], kind: git}\n' },
+      'p.yaml line 3: has a merge key (<<) with something else than a map, or a list of maps',
+    ],
+    [
+      'aliases that stand for more and more',
+      {
+        yaml: `server:\n  port: &a0 [x]\n${Array.from({ length: 20 }, (_, index) => `  a${index}: &a${index + 1} [*a${index}, *a${index}]\n`).join('')}`,
+      },
+      'p.yaml line 1: has aliases that stand for more than 100000 values together',
+    ],
+    [
+      'a block of text that begins on its line',
+      { yaml: 'connections:\n- {kind: git}\n- env:\n    SECRET: |PASSWORD\n' },
+      'p.yaml line 4: is not valid YAML: Block scalar header includes extra characters',
     ],
     [
       'a list for a store',
