@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { LocalDefinition, ObjectStoreDefinition, StoreDefinition } from '../store/definition.ts'
+import { accessProblem } from './access-problem.ts'
 import type { AccessRequest } from './access.ts'
 import type { Connection } from './connections.ts'
 import { harmless, type Fault } from './fault.ts'
@@ -68,7 +69,14 @@ async function checkBucket(
     )
   if (warning !== undefined) warnings.push(`${access!.where}: ${warning}`)
   const found = { ...(caFile !== undefined && { caFile }), ...(reference && { secret: reference }) }
-  return { definition: written && { ...written, ...found }, faults, warnings }
+  const complete = written && { ...written, ...found }
+  const unusable = complete && problem === undefined ? await accessProblem(complete) : undefined
+  if (unusable !== undefined) {
+    // Without a secret nothing but the bucket says what is needed; variables around are nowhere in the configuration.
+    const where = reference?.named === true ? access!.where : fields.where(reference ? '' : 'bucket')
+    faults.push({ where, problem: unusable })
+  }
+  return { definition: complete, faults, warnings }
 }
 
 /** The place of what turns verification off; undefined where certificates are verified. The store itself wins over everything around it. */

@@ -8,6 +8,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -41,14 +42,17 @@ function examplesIn(file: string): Example[] {
 /** Of every kind of store. */
 const KEYS = {
   ...{ AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' },
-  ...{ client_email: 'a@b', private_key: 'pem' },
-  ...{ AZURE_ACCOUNT_NAME: 'account', AZURE_ACCOUNT_KEY: 'b' },
+  ...{
+    client_email: 'a@b',
+    private_key: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  },
+  ...{ AZURE_ACCOUNT_NAME: 'companyaccount', AZURE_ACCOUNT_KEY: 'a2V5' },
 }
 
 /** The JSON that a document puts into a secret, by `cat > FILE <<'JSON'`. */
 function secretsIn(file: string): string[] {
   const text = readFileSync(new URL(file, docs), 'utf8')
-  return [...text.matchAll(/<<'JSON'\n(.*?)\nJSON\n/gs)].map(([, json]) => json!)
+  return [...text.matchAll(/<<'JSON'\n(.*?)\nJSON\n/gs)].map(([, json]) => json!.replaceAll('…', 'a2V5'))
 }
 
 /** Loads `yaml` with its absolute paths moved below a temporary folder, in which they exist, and its secrets too. */

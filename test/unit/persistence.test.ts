@@ -168,8 +168,6 @@ describe('a bucket', () => {
     ['gcs', 'gs://b_1/p', 'b_1', 'p/', {}],
     ['gcs', 'b-1', 'b-1', '', {}],
     ['gcs', 'gs://files.example.org', 'files.example.org', '', {}],
-    ['azure', 'outputs', 'outputs', '', {}],
-    ['azure', 'outputs/p', 'outputs', 'p/', {}],
     ['azure', 'wasbs://outputs@account1.blob.core.windows.net', 'outputs', '', { account: 'account1' }],
     [
       'azure',
@@ -201,6 +199,15 @@ describe('a bucket', () => {
   ])('of %s is read from %s', async (store, url, name, prefix, more) => {
     const definition = JSON.stringify({ store, bucket: url })
     expect(await connectionsOf(outputs(definition))).toEqual([bucket(store, name, prefix, more)])
+  })
+
+  it.each([
+    ['outputs', ''],
+    ['outputs/p', 'p/'],
+  ])('of azure is read from %s, where something else names the account', async (url, prefix) => {
+    const { env } = outputs(JSON.stringify({ store: 'azure', bucket: url }))
+    const [connection] = await connectionsOf({ env: { ...env, AZURE_ACCOUNT_NAME: 'account1' } })
+    expect(connection).toMatchObject(bucket('azure', 'outputs', prefix))
   })
 
   it.each(['{"endpoint": "http://ceph.example"', '{"pathStyle": true', '{"pathStyle": "true"'])(

@@ -1,4 +1,5 @@
 // Where configuration finds the access keys of a store, and what it says when it does not.
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -48,6 +49,8 @@ const S3 = { store: 's3', bucket: 's3://b-1', secret: 'keys', secretKey: 's3-key
 const connection = (more: object) => ({ name: 'data', kind: 's3', schema: { bucket: 's3://b-1' }, ...more })
 const KEYS = '{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}'
 
+const PEM = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+
 async function valuesOf({ reference }: Asked): Promise<SecretValues> {
   if (reference === undefined) throw new Error('expected a reference')
   return readSecret(reference)
@@ -69,7 +72,7 @@ describe('secret and secretKey of 0.x', () => {
 
   it('are one secret for several stores, each with a key of its own', async () => {
     write('secrets/keys/s3-key', '{"access_key_id": "s3", "secret_access_key": "k"}')
-    write('secrets/keys/gcs-key.json', '{"client_email": "gcs", "private_key": "k"}')
+    write('secrets/keys/gcs-key.json', JSON.stringify({ client_email: 'gcs', private_key: PEM }))
     const env = { SECRETS_PATH: 'secrets' }
     const gcs = await ask({ store: 'gcs', bucket: 'b-1', secret: 'keys', secretKey: 'gcs-key.json' }, env)
     expect(secretValue(await valuesOf(gcs), 'client_email')).toBe('gcs')
@@ -181,7 +184,7 @@ describe('a secret that is found nowhere', () => {
 
 describe('the secret of a connection of 2.x', () => {
   it('is its folder below SECRETS_PATH, else the one where it is mounted', async () => {
-    write('mounted/AWS_REGION', 'mounted\n')
+    write('mounted/s3-key', KEYS.replace('"id"', '"mounted"'))
     const section = connection({ secret: { name: 'keys', mountPath: join(cwd, 'mounted') } })
     const mounted = await ask(section, { SECRETS_PATH: 'secrets' })
     expect(mounted.reference).toEqual({
@@ -191,10 +194,10 @@ describe('the secret of a connection of 2.x', () => {
       folder: join(cwd, 'mounted'),
       named: true,
     })
-    expect(await valuesOf(mounted)).toEqual({ AWS_REGION: 'mounted' })
-    write('secrets/keys/AWS_REGION', 'below')
-    expect(await valuesOf(await ask(section, { SECRETS_PATH: 'secrets' }))).toEqual({
-      AWS_REGION: 'below',
+    expect(await valuesOf(mounted)).toMatchObject({ AWS_ACCESS_KEY_ID: 'mounted' })
+    write('secrets/keys/s3-key', KEYS.replace('"id"', '"below"'))
+    expect(await valuesOf(await ask(section, { SECRETS_PATH: 'secrets' }))).toMatchObject({
+      AWS_ACCESS_KEY_ID: 'below',
     })
   })
 
@@ -249,10 +252,11 @@ describe('the secret of a connection of 2.x', () => {
     ],
     ['a map', { AWS_REGION: 'own', AWS_VERIFY_SSL: false }],
   ])('is completed by variables of its own: %s', async (_, env) => {
-    write('mounted/AWS_ENDPOINT_URL', 'http://minio')
+    const role = { AWS_ROLE_ARN: 'arn:aws:iam::1:role/a', AWS_ENDPOINT_URL: 'http://minio' }
+    for (const [key, text] of Object.entries(role)) write(`mounted/${key}`, text)
     const secret = { name: 'keys', mountPath: join(cwd, 'mounted') }
     const values = await valuesOf(await ask(connection({ secret, env }), { AWS_REGION: 'around' }))
-    expect(values).toEqual({ AWS_REGION: 'own', AWS_VERIFY_SSL: 'false', AWS_ENDPOINT_URL: 'http://minio' })
+    expect(values).toEqual({ AWS_REGION: 'own', AWS_VERIFY_SSL: 'false', ...role })
   })
 
   it('takes a variable that Kubernetes fills from the environment', async () => {
@@ -287,7 +291,10 @@ describe('the secret of a connection of 2.x', () => {
 })
 
 describe('without a secret', () => {
-  const bare = (store: string) => ({ store, bucket: 'b-1' })
+  const bare = (store: string) => ({
+    store,
+    bucket: store === 'azure' ? 'wasbs://c-1@account1.blob.core.windows.net' : 'b-1',
+  })
 
   it('nothing is referred to, so that the SDK looks by itself', async () => {
     for (const store of ['s3', 'gcs', 'azure']) expect((await ask(bare(store), {})).reference).toBeUndefined()
@@ -303,18 +310,22 @@ describe('without a secret', () => {
       { AWS_ENDPOINT_URL: 'http://minio', AWS_USE_SSL: 'false', AWS_VERIFY_SSL: 'false', AWS_REGION: 'r' },
     ],
     ['s3', { AWS_ROLE_ARN: 'arn:aws:iam::1:role/a' }],
-    ['gcs', { GC_PROJECT: 'p', GC_SCOPES: 's', GC_KEY_PATH: '/a/gcs.json' }],
-    ['gcs', { GOOGLE_PROJECT_ID: 'p', GOOGLE_KEY_PATH: '/a/gcs.json' }],
-    ['azure', { AZURE_ACCOUNT_NAME: 'n', AZURE_ACCOUNT_KEY: 'k' }],
-    ['azure', { AZURE_CONNECTION_STRING: 'c' }],
-    ['azure', { AZURE_STORAGE_SAS_TOKEN: 't' }],
-  ])('%s takes what the environment says: %j', async (store, env) => {
+    ['gcs', { GC_PROJECT: 'p', GC_SCOPES: 's', GC_KEY_PATH: 'CWD/gcs.json' }],
+    ['gcs', { GOOGLE_PROJECT_ID: 'p', GOOGLE_KEY_PATH: 'CWD/gcs.json' }],
+    ['azure', { AZURE_ACCOUNT_NAME: 'account1', AZURE_ACCOUNT_KEY: 'a2V5' }],
+    ['azure', { AZURE_CONNECTION_STRING: 'AccountName=account1;AccountKey=a2V5' }],
+    ['azure', { AZURE_STORAGE_SAS_TOKEN: 'sig=t' }],
+  ])('%s takes what the environment says: %j', async (store, given) => {
+    write('gcs.json', JSON.stringify({ client_email: 'gcs', private_key: PEM }))
+    const env = Object.fromEntries(
+      Object.entries(given).map(([name, value]) => [name, value.replace('CWD', cwd)]),
+    )
     expect(await valuesOf(await ask(bare(store), { ...env, PATH: '/bin' }))).toEqual(env)
   })
 
   it('names may begin with POLYAXON_', async () => {
-    expect(await valuesOf(await ask(bare('azure'), { POLYAXON_AZURE_CONNECTION_STRING: 'c' }))).toEqual({
-      AZURE_CONNECTION_STRING: 'c',
+    expect(await valuesOf(await ask(bare('azure'), { POLYAXON_AZURE_SAS_TOKEN: 'sig=t' }))).toEqual({
+      AZURE_SAS_TOKEN: 'sig=t',
     })
   })
 

@@ -1,4 +1,5 @@
 // What a start says about the content of a secret: names and places, never values.
+import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -51,7 +52,8 @@ function startWithFolder(kind: 's3' | 'gcs' | 'wasb', keys: Record<string, strin
 }
 
 const WHERE = 'POLYAXON_PERSISTENCE_OUTPUTS: data.secretKey: '
-const ACCOUNT = { type: 'service_account', client_email: 'a@b', private_key: 'pem', project_id: 'p' }
+const PEM = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+const ACCOUNT = { type: 'service_account', client_email: 'a@b', private_key: PEM, project_id: 'p' }
 
 describe('a secret that can be used', () => {
   it.each<[Kind, string, string?]>([
@@ -59,20 +61,24 @@ describe('a secret that can be used', () => {
     ['s3', '\u{feff}{"aws_access_key_id": "a", "aws_secret_access_key": "b"}\n'],
     ['s3', '{"accessKeyId": "a", "secretAccessKey": "b", "whatever": 1}'],
     ['s3', '{"AWS_ROLE_ARN": "arn:aws:iam::1:role/a"}'],
-    ['s3', '{"AWS_REGION": "eu-west-1"}'],
     ['gcs', JSON.stringify(ACCOUNT)],
     [
       'gcs',
       JSON.stringify({ type: 'authorized_user', client_id: 'i', client_secret: 's', refresh_token: 't' }),
     ],
-    ['gcs', '{"GC_KEY_PATH": "/a/b"}'],
     ['gcs', JSON.stringify({ GC_KEYFILE_DICT: ACCOUNT })],
-    ['azure', '{"AZURE_ACCOUNT_NAME": "account1", "AZURE_ACCOUNT_KEY": "c"}'],
-    ['azure', 'AccountName=account1;AccountKey=c', 'AZURE_CONNECTION_STRING'],
-    ['azure', '{"AZURE_STORAGE_KEY": "c"}'],
+    ['azure', '{"AZURE_ACCOUNT_NAME": "account1", "AZURE_ACCOUNT_KEY": "a2V5"}'],
+    ['azure', 'AccountName=account1;AccountKey=a2V5', 'AZURE_CONNECTION_STRING'],
+    ['azure', '{"AZURE_STORAGE_KEY": "a2V5"}'],
     ['azure', '{"AZURE_CLIENT_ID": "c"}'],
   ])('is no fault: %s %s', async (kind, text, key) => {
     expect(await startWith(kind, text, key)).toEqual({ faults: [], warnings: [] })
+  })
+
+  it('may name the file that has the key', async () => {
+    writeFileSync(join(cwd, 'account.json'), JSON.stringify(ACCOUNT))
+    const said = await startWith('gcs', JSON.stringify({ GC_KEY_PATH: join(cwd, 'account.json') }))
+    expect(said).toEqual({ faults: [], warnings: [] })
   })
 
   it('may hold the keys of several clouds', async () => {
@@ -173,6 +179,87 @@ describe('a secret that cannot be used is a fault at start', () => {
     const { faults } = await startWith(kind, text)
     expect(faults).toEqual([WHERE + problem])
     expect(faults.join()).not.toContain('CANARY')
+  })
+
+  it.each<[string, Kind, object, string, object?]>([
+    [
+      'no keys, but where to use them',
+      's3',
+      { AWS_REGION: 'CANARY' },
+      "The secret 'keys' holds none of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ROLE_ARN",
+    ],
+    [
+      'a server that is none',
+      's3',
+      { access_key_id: 'CANARY', secret_access_key: 'CANARY', endpoint_url: 'ftp://CANARY' },
+      'AWS_ENDPOINT_URL is not the URL of a server (https://host[:port])',
+    ],
+    [
+      'a word that is neither true nor false',
+      's3',
+      { access_key_id: 'CANARY', secret_access_key: 'CANARY', verify_ssl: 'CANARY' },
+      'AWS_VERIFY_SSL is neither true nor false',
+    ],
+    ['a role that is none', 's3', { AWS_ROLE_ARN: 'CANARY' }, 'AWS_ROLE_ARN is not the ARN of a role'],
+    [
+      'a key with a line break',
+      's3',
+      { access_key_id: 'CANARY', secret_access_key: 'CAN\nARY' },
+      'AWS_SECRET_ACCESS_KEY holds a line break or another invisible character: copy it anew',
+    ],
+    [
+      'a private key that is no PEM',
+      'gcs',
+      { ...ACCOUNT, private_key: 'CANARY' },
+      'The private_key of the secret is not a PEM key: take the JSON file as it was downloaded',
+    ],
+    [
+      'the name of a file that is not there',
+      'gcs',
+      { GC_KEY_PATH: '/not/there/CANARY' },
+      'The key file that the secret names cannot be read',
+    ],
+    [
+      'a connection string that is none',
+      'azure',
+      { AZURE_CONNECTION_STRING: 'CANARY' },
+      'The connection string is not of the form Name=value;Name=value: copy it whole',
+    ],
+    [
+      'a token without its signature',
+      'azure',
+      { AZURE_SAS_TOKEN: 'sv=CANARY' },
+      'The SAS token has no signature (sig=): copy it whole',
+    ],
+    [
+      'the key of another account',
+      'azure',
+      { AZURE_ACCOUNT_NAME: 'canary', AZURE_ACCOUNT_KEY: 'a2V5' },
+      "The bucket's URL, the endpoint and the secret name different storage accounts: make them agree",
+    ],
+    [
+      'no account where the bucket has none',
+      'azure',
+      { AZURE_ACCOUNT_KEY: 'a2V5' },
+      'Neither the bucket (wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/) nor the secret (AZURE_ACCOUNT_NAME) names the storage account: add it to one of them',
+      { bucket: 'c-1' },
+    ],
+  ])('values that its driver would refuse at each request: %s', async (_, kind, values, advice, more) => {
+    writeFileSync(join(cwd, 'secrets/keys/k.json'), JSON.stringify(values))
+    const store = { store: kind, bucket: BUCKETS[kind], secret: 'keys', secretKey: 'k.json', ...more }
+    const { faults } = await start(store)
+    expect(faults).toEqual([`${WHERE}the secret 'keys' cannot be used: ${advice}`])
+    expect(faults.join()).not.toMatch(/canary/i)
+  })
+
+  it('and so are variables around in its place', async () => {
+    const store = { store: 's3', bucket: 's3://b-1' }
+    expect((await start(store, { AWS_ENDPOINT_URL: 'http://user:CANARY@host' })).faults).toEqual([
+      'POLYAXON_PERSISTENCE_OUTPUTS: data: the environment of the service cannot be used: AWS_ENDPOINT_URL is not the URL of a server (https://host[:port])',
+    ])
+    expect((await start({ store: 'azure', bucket: 'c-1' })).faults).toEqual([
+      expect.stringMatching(/^POLYAXON_PERSISTENCE_OUTPUTS: data.bucket: Neither the bucket /),
+    ])
   })
 
   it('does not repeat a key that stands where a name belongs', async () => {
