@@ -1,6 +1,6 @@
 // Whether what a secret holds can be access keys of a kind of store: judged by its names, without a word of its values.
 import type { ObjectStoreDefinition } from '../store/definition.ts'
-import { secretValue, type SecretValues } from '../store/secret.ts'
+import { layeredValues, secretValue, type SecretValues } from '../store/secret.ts'
 import { harmless } from './fault.ts'
 import { jsonMistake } from './json-mistake.ts'
 
@@ -58,6 +58,24 @@ export function keyTextProblem(kind: ObjectKind, key: string, text: string): str
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return undefined
   const isQuotedTwice = typeof value === 'string' && jsonMistake(value) === undefined
   return `holds JSON that is ${isQuotedTwice ? 'quoted twice' : 'no map'}: expected a map of names and values`
+}
+
+/**
+ * The same for the texts of several keys, of which all that is JSON would be taken together: two identities would become a mixture of both. `texts` are by the names of the keys.
+ */
+export function ambiguityProblem(kind: ObjectKind, texts: SecretValues): string | undefined {
+  const { telling, others } = NAMES[kind]
+  const identities = Object.entries(texts)
+    .map(([key, text]) => ({ key, values: layeredValues({ [key]: text }) }))
+    .filter(
+      ({ key, values }) => !holdsAny({ [key]: 'any' }, [...telling, ...others]) && holdsAny(values, telling),
+    )
+  for (const name of [...telling, ...others]) {
+    const holding = identities.filter(({ values }) => holdsAny(values, [name]))
+    if (new Set(holding.map(({ values }) => secretValue(values, name))).size > 1)
+      return `holds several ${name}, in its keys '${holding.map(({ key }) => key).join("' and '")}': name the one that is meant in items`
+  }
+  return undefined
 }
 
 /** The same for all that gives access together. `names` are those that the secret itself has, for the message. */

@@ -14,7 +14,7 @@ import type { AccessRequest, KubernetesResource } from './access.ts'
 import { accessVariables, ambientAccess, type Ambient } from './ambient.ts'
 import type { Environment } from './environment.ts'
 import { didYouMean } from './fault.ts'
-import { keyTextProblem, valuesProblem } from './secret-content.ts'
+import { ambiguityProblem, keyTextProblem, valuesProblem } from './secret-content.ts'
 
 export interface SecretPlaces {
   readonly env: Environment
@@ -124,8 +124,9 @@ async function readChecked(
     })
     const values = await readSecret(reference)
     const names = Object.keys(own).filter(one => one !== key)
+    const texts = Object.fromEntries(found.keys.map(one => [one, own[one] ?? '']))
     const problem =
-      (key === undefined ? undefined : keyTextProblem(kind, key, own[key] ?? '')) ??
+      (key === undefined ? ambiguityProblem(kind, texts) : keyTextProblem(kind, key, own[key] ?? '')) ??
       valuesProblem(kind, values, names)
     return problem === undefined ? { values } : { problem: `${called} ${problem}` }
   } catch (error) {
@@ -138,6 +139,8 @@ interface Found {
   readonly name: string
   /** The single key that is meant. */
   readonly key?: string
+  /** All that are meant. */
+  readonly keys: readonly string[]
   readonly files: SecretReference['files']
   readonly whole: Pick<SecretReference, 'folder'>
   readonly values: SecretReference['values']
@@ -156,6 +159,7 @@ async function findSecret(
     outcome: 'found',
     name,
     ...(key !== undefined && { key }),
+    keys: wanted ?? [],
     files: [],
     whole: {},
     values: {},
@@ -165,7 +169,7 @@ async function findSecret(
     if (folder === undefined) continue
     const here = await lookInto(folder)
     looked.push(here)
-    if (wanted === undefined && here.keys.length > 0) return { ...result, whole: { folder } }
+    if (wanted === undefined && here.keys.length > 0) return { ...result, keys: here.keys, whole: { folder } }
     if (wanted?.every(one => here.keys.includes(one)) === true)
       return { ...result, files: wanted.map(one => ({ key: one, path: join(folder, one) })) }
   }

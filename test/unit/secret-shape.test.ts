@@ -274,6 +274,42 @@ describe('a secret that cannot be used is a fault at start', () => {
     ])
   })
 
+  describe('a whole secret that has two of what a store needs', () => {
+    const s3 = (id: string, more = {}) =>
+      JSON.stringify({ access_key_id: id, secret_access_key: 'CANARY', ...more })
+
+    it('says which keys they are, and how one of them is named', async () => {
+      const keys = { 'a-key': s3('CANARY1', { session_token: 'CANARY' }), 'b-key': s3('CANARY2') }
+      const { faults } = await startWithFolder('s3', keys)
+      expect(faults).toEqual([
+        "POLYAXON_AGENT_ARTIFACTS_STORE: secret: the secret 'keys' holds several AWS_ACCESS_KEY_ID, in its keys 'a-key' and 'b-key': name the one that is meant in items",
+      ])
+      expect(faults.join()).not.toContain('CANARY')
+      const section = { name: 'data', kind: 's3', schema: { bucket: BUCKETS.s3 } }
+      const secret = { name: 'keys', items: ['a-key', 'b-key'] }
+      expect((await start({ ...section, secret })).faults).toEqual(faults)
+      expect((await start({ ...section, secret: { ...secret, items: ['b-key'] } })).faults).toEqual([])
+    })
+
+    it('also where they differ only in where they are for', async () => {
+      const keys = { a: s3('id', { region: 'eu-west-1' }), b: s3('id', { region: 'us-east-1' }) }
+      expect((await startWithFolder('s3', keys)).faults).toEqual([
+        expect.stringContaining("holds several AWS_REGION, in its keys 'a' and 'b'"),
+      ])
+    })
+
+    it('is none where they are the same, or for different clouds', async () => {
+      const keys = {
+        a: s3('id'),
+        b: s3('id'),
+        'gcs.json': JSON.stringify(ACCOUNT),
+        'where.json': '{"region": "r"}',
+      }
+      for (const kind of ['s3', 'gcs'] as const)
+        expect(await startWithFolder(kind, keys)).toEqual({ faults: [], warnings: [] })
+    })
+  })
+
   it.skipIf(process.getuid?.() === 0)(
     'one that may not be read (needs a user that is not root)',
     async () => {
