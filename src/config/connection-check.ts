@@ -90,8 +90,8 @@ function unverifiedPlace(
   return unverifiedBy === 'secret' ? (access?.where ?? 'AWS_VERIFY_SSL') : unverifiedBy && 'AWS_VERIFY_SSL'
 }
 
-/** Many times what all public authorities together take. */
-const MAX_CERTIFICATES_BYTES = 8 * 1024 ** 2
+/** Several times what all public authorities together take, and no more than a driver reads (`secret-file.ts`). */
+const MAX_CERTIFICATES_BYTES = 1024 ** 2
 
 async function certificatesProblem(path: string): Promise<string | undefined> {
   const expected = 'expected the path of a PEM file with certificates'
@@ -100,7 +100,7 @@ async function certificatesProblem(path: string): Promise<string | undefined> {
     const file = await open(path)
     try {
       const { size } = await file.stat()
-      if (size > MAX_CERTIFICATES_BYTES) return `${expected}, but ${shown} is larger than 8 MiB`
+      if (size > MAX_CERTIFICATES_BYTES) return `${expected}, but ${shown} is larger than 1 MiB`
       const text = await file.readFile('latin1')
       return text.includes('-----BEGIN CERTIFICATE-----') ? undefined : `${expected}, but ${shown} has none`
     } finally {

@@ -1,11 +1,12 @@
-// The client that is in use: made from the access keys as they are now, and replaced when they change.
+// The client that is in use: made from the access keys and certificates as they are now, and replaced when they change.
 import type { ObjectStoreDefinition } from './definition.ts'
 import type { ConnectObjects, ObjectClient, ObjectTimeouts } from './object-client.ts'
 import { withinTime } from './object-deadline.ts'
+import { readCertificates } from './secret-file.ts'
 import { readSecret, type SecretValues } from './secret.ts'
 
 export interface ConnectionTimes {
-  /** The secret is looked at again no more often than that, when the store is used. */
+  /** The secret and the certificates are looked at again no more often than that, when the store is used. */
   readonly lookMs: number
   /** After a refusal of the keys it is read at once, but no more often than that. */
   readonly lookAfterRefusalMs: number
@@ -18,10 +19,11 @@ export interface ConnectionTimes {
 
 const TIMES: ConnectionTimes = { lookMs: 10_000, lookAfterRefusalMs: 1000, renewMs: 30_000 }
 
-/** A client with one set of keys, and how many requests and bodies are on it. */
+/** A client with one set of keys and certificates, and how many requests and bodies are on it. */
 interface Generation {
   readonly client: ObjectClient
   readonly values: SecretValues
+  readonly certificates: string | undefined
   readonly madeAtMs: number
   users: number
 }
@@ -63,8 +65,9 @@ export class ObjectConnection {
    * at again is used when it is there: keys that are still good need not wait for a secret that is slow to read, or cannot be read while it is replaced.
    */
   async lease(signal: AbortSignal, timeoutMs: number): Promise<Lease> {
+    const { secret, caFile } = this.#definition
     const isDue =
-      this.#definition.secret !== undefined && performance.now() - this.#lookedAtMs >= this.#times.lookMs
+      (secret ?? caFile) !== undefined && performance.now() - this.#lookedAtMs >= this.#times.lookMs
     if (this.#current === undefined) await withinTime(() => this.#look(), { signal, timeoutMs })
     else if (isDue) void this.#look().catch(() => undefined)
     const generation = this.#current!
@@ -106,16 +109,19 @@ export class ObjectConnection {
     return this.#looking
   }
 
-  /** Makes a client where there is none, the keys are others, or those of the present one are refused and it is no longer young. */
+  /** Makes a client where there is none, the keys or certificates are others, or those of the present one are refused and it is no longer young. */
   async #update(isRefused: boolean): Promise<void> {
-    const { secret } = this.#definition
+    const { secret, caFile } = this.#definition
     this.#lookedAtMs = performance.now()
     const values = secret === undefined ? {} : await readSecret(secret)
+    const certificates = await readCertificates(caFile)
     const former = this.#current
     const mayBeStale = isRefused && former !== undefined && !this.#isYoung(former)
-    if (former !== undefined && isSame(former.values, values) && !mayBeStale) return
+    const isUnchanged =
+      former !== undefined && isSame(former.values, values) && former.certificates === certificates
+    if (isUnchanged && !mayBeStale) return
     const client = await this.#connect({ values, timeouts: this.#timeouts })
-    this.#current = { client, values, madeAtMs: performance.now(), users: 0 }
+    this.#current = { client, values, certificates, madeAtMs: performance.now(), users: 0 }
     // Also the new one, where the store was closed meanwhile.
     for (const generation of [former, this.#current]) if (generation) this.#closeIfIdle(generation)
   }

@@ -68,6 +68,26 @@ describe('the access keys of a store', () => {
     await artifact.close()
   })
 
+  it('are joined by the certificates of caFile: others make a new client, and none that cannot be read', async () => {
+    const bucket = new MemoryBucket({ chunkBytes: 3 })
+    bucket.store('data', 'content')
+    const caFile = join(folder, 'ca.pem')
+    await writeFile(caFile, '-----BEGIN CERTIFICATE-----\nfirst')
+    const times = { lookMs: 10 }
+    const store = openObjectStore(bucketDefinition({ caFile }), bucket.connect, { retries: QUICK, times })
+    const clientsAfterLook = async () => {
+      await sleep(20)
+      await store.stat(at('data'))
+      await sleep(20)
+      return bucket.counts.clients
+    }
+    expect([await clientsAfterLook(), await clientsAfterLook()]).toEqual([1, 1])
+    await writeFile(caFile, '-----BEGIN CERTIFICATE-----\nsecond')
+    expect([await clientsAfterLook(), await clientsAfterLook()]).toEqual([2, 2])
+    await rm(caFile)
+    expect(await clientsAfterLook()).toBe(2)
+  })
+
   it('stay in use while the secret cannot be read', async () => {
     const { store } = storeOf({ lookMs: 0 })
     await store.stat(at('data'))

@@ -13,6 +13,7 @@ beforeAll(() => {
     mkdirSync(join(cwd, folder), { recursive: true })
   writeFileSync(join(cwd, 'file'), '')
   writeFileSync(join(cwd, 'ca.pem'), '-----BEGIN CERTIFICATE-----\n')
+  writeFileSync(join(cwd, 'large.pem'), '-----BEGIN CERTIFICATE-----\n'.repeat(40_000))
   writeFileSync(join(cwd, 'secrets/keys/s3-key'), '{}')
 })
 afterAll(() => rmSync(cwd, { recursive: true }))
@@ -728,6 +729,11 @@ describe('a mistake names its place, what was found and what is expected', () =>
       'a CA file without certificates',
       outputs('{"store": "s3", "bucket": "b-1", "caFile": "file"}'),
       /data.caFile: .* has none$/,
+    ],
+    [
+      'a CA file that no driver would read',
+      outputs('{"store": "s3", "bucket": "b-1", "caFile": "large.pem"}'),
+      /data.caFile: .* is larger than 1 MiB$/,
     ],
     [
       'a CA file that is a folder',
