@@ -30,7 +30,10 @@ export function accessOf0x(fields: Fields): AccessRequest | undefined {
   const name = fields.value('secret', objectName)
   const key = fields.value('secretKey', secretKeyName)
   if (fields.has('secret') && !fields.has('secretKey'))
-    fields.fault('secretKey', `expected the name of a key in the secret '${name ?? ''}', found nothing`)
+    fields.fault(
+      'secretKey',
+      `expected the name of a key in the secret${name === undefined ? '' : ` '${name}'`}, found nothing`,
+    )
   if (fields.has('secretKey') && !fields.has('secret'))
     fields.fault('secret', 'expected the name of the secret that has the key, found nothing')
   if (name === undefined || key === undefined) return undefined

@@ -4,7 +4,7 @@ import type { StoreDefinition } from '../store/definition.ts'
 import { accessOf0x, accessOfConnection, type AccessRequest } from './access.ts'
 import { kindOfScheme } from './bucket-url.ts'
 import { didYouMean, harmless, type Fault } from './fault.ts'
-import { Fields, kindOf } from './fields.ts'
+import { camelCase, Fields, kindOf } from './fields.ts'
 import { checkFields, storeDefinition } from './store-definition.ts'
 import { STORE_FIELDS, STORE_FIELD_NAMES, STORES_OF_0X, type StoreKind } from './store-fields.ts'
 import type { StoreSections } from './store-sections.ts'
@@ -113,7 +113,15 @@ class Reading {
     const { members } = section
     if (members === undefined)
       this.#fault(section, `expected a map of stores by their names, found ${kindOf(section)}`)
-    for (const [name, written] of members ?? []) {
+    const nameless = members?.filter(isFieldOfStore) ?? []
+    if (nameless.length > 0)
+      this.#fault(
+        section,
+        'expected a map of stores by their names, found the fields of a store: put them under a name such as outputs',
+      )
+    for (const member of members ?? []) {
+      const [name, written] = member
+      if (nameless.includes(member)) continue
       if (connectionName.parse(name) === undefined)
         this.#fault(written, `is no name of a store: expected ${connectionName.expected}`)
       else if (written.isNothing) this.#fault(written, 'expected a map that describes a store, found nothing')
@@ -249,6 +257,12 @@ class Reading {
   #fault({ where }: Written, problem: string): void {
     this.faults.push({ where, problem })
   }
+}
+
+/** Whether a member of the map of stores is what one of them should have: the name between them is left out easily, being `outputs` once more. */
+function isFieldOfStore([key, written]: readonly [string, Written]): boolean {
+  const names: readonly string[] = [...STORE_FIELD_NAMES, 'kind']
+  return names.includes(camelCase(key)) && written.members === undefined
 }
 
 function kindName(kind: StoreKind): string {

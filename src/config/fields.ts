@@ -85,6 +85,7 @@ export function kindOf(written: Written): string {
   return 'another value'
 }
 
-function camelCase(key: string): string {
+/** The one spelling of both. */
+export function camelCase(key: string): string {
   return key.replaceAll(/(?<=[a-z])_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -55,11 +55,14 @@ class Reader implements Source {
     else if (path === PERSISTENCE_PATH && written.isEmpty) this.sections.outputs = written
     else if (isSettingKey(path)) this.found.push({ key: path, where, value: written.value })
     else if (KNOWN_PATHS.some(known => known.startsWith(`${path}.`))) this.readGroup(written)
-    else this.faults.push({ where, problem: `is not a known setting${didYouMean(path, KNOWN_PATHS)}` })
+    else this.faults.push({ where, problem: `is not a known setting${didYouMean(path, KNOWN_NAMES)}` })
   }
 }
 
 const KNOWN_PATHS: readonly string[] = [...SETTING_KEYS, ...SECTION_PATHS]
+
+/** With the groups, for what is misspelt. */
+const KNOWN_NAMES = [...KNOWN_PATHS, ...new Set(KNOWN_PATHS.map(path => path.split('.', 1)[0]!))]
 
 function isSettingKey(path: string): path is SettingKey {
   return (SETTING_KEYS as string[]).includes(path)

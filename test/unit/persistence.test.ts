@@ -493,6 +493,24 @@ describe('a mistake names its place, what was found and what is expected', () =>
       /^persistence.output \(p.yaml line 1\): is not a known setting; did you mean .*outputs/,
     ],
     [
+      'a misspelt group',
+      { yaml: 'persistance: {outputs: {data: {mountPath: VOLUME}}}' },
+      'persistance (p.yaml line 1): is not a known setting; did you mean persistence?',
+    ],
+    [
+      'a store without its name',
+      {
+        yaml: 'persistence:\n  outputs:\n    mount_path: VOLUME\n    hostPath: /node\n    other: {mountPath: x}\n',
+      },
+      'persistence.outputs (p.yaml line 2): expected a map of stores by their names, found the fields of a store: put them under a name such as outputs',
+      /^persistence.outputs.other.mountPath \(p.yaml line 5\): expected an absolute path/,
+    ],
+    [
+      'a store without its name in a variable',
+      { env: { POLYAXON_PERSISTENCE_OUTPUTS: '{"store": "s3", "bucket": "b-1"}' } },
+      'POLYAXON_PERSISTENCE_OUTPUTS: expected a map of stores by their names, found the fields of a store: put them under a name such as outputs',
+    ],
+    [
       'an empty definition',
       outputs('null'),
       'POLYAXON_PERSISTENCE_OUTPUTS: data: expected a map that describes a store, found nothing',
