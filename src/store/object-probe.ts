@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { ObjectStoreDefinition } from './definition.ts'
 import type { ObjectBucket } from './object-bucket.ts'
-import type { ListedObject } from './object-client.ts'
+import { ObjectFailure, type ListedObject } from './object-client.ts'
 import { RangeStream } from './object-range.ts'
 import { contractError } from './object-retry.ts'
 import { trySignedUrl } from './object-signed.ts'
@@ -50,7 +50,7 @@ export async function probeBucket(
   const read = await withObject(object => readByte(probed, object))
   const write = readOnly
     ? skipped('the store is configured as read-only')
-    : await step(probed, 'write', () => writeAndRemove(probed, `${prefix}${CHECK_PREFIX}${randomUUID()}`))
+    : await step(probed, 'write', () => writeAndRemove(probed, `${CHECK_PREFIX}${randomUUID()}`))
   if (delivery !== 'redirect') return { list, read, write }
   return { list, read, write, deliver: await withObject(object => fetchByte(probed, object)) }
 }
@@ -103,8 +103,19 @@ async function fetchByte({ bucket, definition, signal }: Probed, { key }: Listed
   await trySignedUrl(url, definition, await readCertificates(definition.caFile), signal)
 }
 
-async function writeAndRemove({ bucket, signal }: Probed, key: string): Promise<undefined> {
+async function writeAndRemove({ bucket, definition, signal }: Probed, name: string): Promise<undefined> {
+  const key = definition.prefix + name
   const content = Buffer.from('Written by polyaxon-outputs to see whether it may write here.\n')
   await bucket.request((client, ending) => client.put(key, content, ending), signal)
-  await bucket.request((client, ending) => client.remove(key, ending), signal)
+  try {
+    await bucket.request((client, ending) => client.remove(key, ending), signal)
+  } catch (cause) {
+    if (!(cause instanceof ObjectFailure)) throw cause
+    // The right to write may be given without the right to remove: one answer for both would not tell which to ask for.
+    const advice = `Writing worked, removing did not: '${name}' is left there.`
+    throw new ObjectFailure(cause.reason, {
+      cause,
+      advice: cause.advice === undefined ? advice : `${advice} ${cause.advice}`,
+    })
+  }
 }

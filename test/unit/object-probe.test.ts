@@ -63,6 +63,19 @@ describe('a probe', () => {
         expect(step.error).toMatchObject({ kind: 'Unavailable', trouble: 'denied' })
   })
 
+  it('says that it could write but not remove, and what it left behind', async () => {
+    const { bucket, store } = storeOf({}, ['remove'])
+    const { write } = await store.probe!()
+    const [left] = [...bucket.objects.keys()]
+    expect(write).toMatchObject({ result: 'failed', error: { trouble: 'denied' } })
+    if (write.result !== 'failed') return
+    expect(write.error.message).toMatch(
+      `Writing worked, removing did not: '${left!.slice('data/'.length)}' is left there.`,
+    )
+    const { write: refused } = await storeOf({}, ['put']).store.probe!()
+    expect(refused.result === 'failed' && refused.error.message).not.toContain('left')
+  })
+
   it('does not reject when aborted', async () => {
     const { store } = storeOf()
     const probe = await store.probe!({ signal: AbortSignal.abort() })
