@@ -24,10 +24,14 @@ export interface RootFolder {
   readonly realPath: string
   readonly device: number
   readonly inode: number
+  /** Of the folder that a mount here hides, which is found at the same path when the mount is gone; undefined where nothing is mounted. */
+  readonly deviceBelow: number | undefined
   /** Whether calls on descriptors of this device return without waiting for a network. */
   readonly isLocal: boolean
   readonly mounts: Mounts
 }
+
+type LookedAt = Omit<RootFolder, 'deviceBelow'>
 
 /** The user and the groups that the service reads as. */
 export interface Reader {
@@ -81,15 +85,15 @@ export class LocalRoot {
     const isSame =
       folder.realPath === known?.realPath && folder.device === known.device && folder.inode === known.inode
     if (isSame && !this.#wasMount) return known
-    const isMount = await isMountPoint(folder)
-    if (this.#wasMount && !isMount) throw storeError('Unavailable', operation, ROOT)
-    this.#wasMount = isMount
-    return (this.#current = isSame ? known : folder)
+    const deviceBelow = await deviceBelowMount(folder)
+    if (this.#wasMount && deviceBelow === undefined) throw storeError('Unavailable', operation, ROOT)
+    this.#wasMount = deviceBelow !== undefined
+    return (this.#current = isSame ? known : { ...folder, deviceBelow })
   }
 }
 
 /** Fails with Unavailable. Where nothing is found the folder above is asked, since a client of a network file system remembers for a while what was not there. */
-async function examine(path: string, closes: CloseQueue, operation: StoreOperation): Promise<RootFolder> {
+async function examine(path: string, closes: CloseQueue, operation: StoreOperation): Promise<LookedAt> {
   try {
     return await lookAt(path).catch(async (error: unknown) => {
       if (!isMissing(error) && !isStale(error)) throw error
@@ -102,7 +106,7 @@ async function examine(path: string, closes: CloseQueue, operation: StoreOperati
 }
 
 /** One call after the other, since each may hold a thread until a server answers. */
-async function lookAt(path: string): Promise<RootFolder> {
+async function lookAt(path: string): Promise<LookedAt> {
   const realPath = await new Promise<string>((resolve, reject) => {
     fs.realpath.native(path, (error, real) => (error === null ? resolve(real) : reject(error)))
   })
@@ -119,9 +123,9 @@ async function lookAt(path: string): Promise<RootFolder> {
   }
 }
 
-async function isMountPoint(folder: RootFolder): Promise<boolean> {
-  const parent = await statOf(`${folder.realPath}/..`).catch(() => undefined)
-  return parent !== undefined && parent.dev !== folder.device
+async function deviceBelowMount({ realPath, device }: LookedAt): Promise<number | undefined> {
+  const parent = await statOf(`${realPath}/..`).catch(() => undefined)
+  return parent === undefined || parent.dev === device ? undefined : parent.dev
 }
 
 function statOf(path: string): Promise<fs.Stats> {

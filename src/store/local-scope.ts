@@ -44,9 +44,9 @@ export class LocalScope {
   /**
    * Finds what is at `path` and hands it to `work`, which must be done with it when its promise settles.
    *
-   * System calls that fail in `work` become AppErrors of `path`. When nothing is found, or a file for a folder, the root is looked at: if it is gone the store is
-   * Unavailable. Where the failure may come from what this machine remembers (of a root that was replaced meanwhile, or of a network file system) the path is looked up once
-   * more and `work` begins anew.
+   * System calls that fail in `work` become AppErrors of `path`. When nothing is found, or a file for a folder, or what seems to lie below the mount, the root is looked at:
+   * if it is gone the store is Unavailable. Where the failure may come from what this machine remembers (of a root that was replaced meanwhile, or of a network file system) the
+   * path is looked up once more and `work` begins anew.
    */
   async at<T>(
     path: ArtifactPath,
@@ -54,13 +54,18 @@ export class LocalScope {
     work: (located: Located, boundary: Boundary) => Promise<T> | T,
   ): Promise<T> {
     const boundary = this.#boundaryIn(this.#root.current ?? (await this.#root.look(operation)))
+    const seen = { below: false }
     try {
-      return await this.#attempt(boundary, path, operation, work)
+      return await this.#attempt(boundary, path, operation, located => {
+        seen.below = seemsBelowMount(located, boundary)
+        if (seen.below) throw storeError('NotFound', operation, path)
+        return work(located, boundary)
+      })
     } catch (error) {
       const isAbsent = isAppError(error, 'NotFound', 'NotDirectory')
       if (!isAbsent && !isStale(error)) throw error
       const root = await this.#root.refresh(operation)
-      if (root === boundary.root) {
+      if (root === boundary.root && !seen.below) {
         if (isAbsent && !this.#mayBeRemote(root, path)) throw error
         await this.#askForNames(root, path, operation)
       }
@@ -136,6 +141,11 @@ export class LocalScope {
       throw localError(error, operation, path)
     }
   }
+}
+
+/** Whether this may be of the folder that the root's mount hid: the mount is gone then, unless a part of that other file system is mounted in the root. */
+function seemsBelowMount({ stats, realBytes }: Located, { root, hasProc }: Boundary): boolean {
+  return stats.dev === root.deviceBelow && !(hasProc && root.mounts.have(realBytes))
 }
 
 /**
