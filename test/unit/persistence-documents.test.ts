@@ -12,6 +12,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 
 const docs = new URL('../../docs/', import.meta.url)
@@ -134,6 +135,44 @@ describe('the secrets that a page shows', () => {
     const [example] = examplesIn('stores/s3.md')
     const faulty = await loadExample(example!.yaml, json!.replace('AWS_SECRET_ACCESS_KEY', 'SECRET'))
     expect(faulty).toMatchObject({ outcome: 'faults' })
+  })
+})
+
+interface Compose {
+  readonly services: Readonly<
+    Record<
+      string,
+      { read_only?: boolean; configs?: unknown; secrets?: unknown; environment?: Record<string, string> }
+    >
+  >
+}
+
+describe('docker-compose.yml', () => {
+  const compose = parse(readFileSync(new URL('../docker-compose.yml', docs), 'utf8'), {
+    merge: true,
+  }) as Compose
+
+  it('shows a store of every kind', async () => {
+    const folder = join(root, 'sample')
+    mkdirSync(folder)
+    const text = JSON.stringify(compose.services['stores']!.environment ?? {})
+    const env = JSON.parse(text.replaceAll('/outputs/sample', folder)) as Record<string, string>
+    const loaded = await loadConfig({ argv: [], env, cwd: root })
+    if (loaded.outcome !== 'config') throw new Error(JSON.stringify(loaded))
+    expect(loaded.warnings).toEqual([])
+    expect(loaded.config.connections.map(({ name, kind }) => `${name}: ${kind}`)).toEqual([
+      'volume: local',
+      's3: s3',
+      'gcs: gcs',
+      'azure: azure',
+    ])
+  })
+
+  it('gives no files to a container that is read-only, which Compose refuses to start', () => {
+    const refused = Object.entries(compose.services).filter(
+      ([, { read_only, configs, secrets }]) => read_only === true && (configs ?? secrets) !== undefined,
+    )
+    expect(refused.map(([name]) => name)).toEqual([])
   })
 })
 
