@@ -116,6 +116,13 @@ export function modeAllows(stats: fs.Stats, reader: Reader, isLocal: boolean): b
   return ((stats.mode >> shift) & wanted) === wanted
 }
 
+/** Fails where nothing in the folder can be reached, not even by who knows its name. */
+export function checkEnterable(target: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.access(target, fs.constants.X_OK, error => (error === null ? resolve() : reject(error)))
+  })
+}
+
 /** Asks the kernel, which knows access lists and capabilities and asks a file server, whether the file can be read or the folder listed. */
 export function isReadable(target: string, stats: fs.Stats): Promise<boolean> {
   const wanted = fs.constants.R_OK | (stats.isDirectory() ? fs.constants.X_OK : 0)

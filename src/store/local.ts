@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { isAppError } from '../errors.ts'
 import type { Delivery } from './definition.ts'
 import { storeError, throwIfAborted } from './failure.ts'
-import { entryOf, etagOf, isReadable, modeAllows, settle } from './local-entry.ts'
+import { checkEnterable, entryOf, etagOf, isReadable, modeAllows, settle } from './local-entry.ts'
 import { isDenied } from './local-errors.ts'
 import { listFolder } from './local-list.ts'
 import {
@@ -77,6 +77,8 @@ class LocalStore implements ArtifactStore {
       const stats = looks[0]!
       const readable =
         modeAllows(stats, this.#scope.reader, located.isLocal) || (await isReadable(located.at, stats))
+      // Every request to such a store is refused, so to whoever asks whether it works it does not.
+      if (!readable && this.#scope.pathInStore(path) === ROOT) await checkEnterable(located.at)
       return entryOf(path, stats, unsettled.size === 0, readable)
     })
   }

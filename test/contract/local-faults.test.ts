@@ -73,6 +73,20 @@ describe('permissions', () => {
     expect(found['stat b/secret']).toMatchObject({ type: 'directory', unreadable: 'permission' })
   })
 
+  it.each([
+    [0o000, { kind: 'PermissionDenied', message: expect.stringContaining('the outputs folder') as string }],
+    // Nobody may see which runs there are, but who names one gets it.
+    [0o111, { type: 'directory', unreadable: 'permission' }],
+  ])('on the root itself show when it is asked whether it works: %o', (mode, answer) => {
+    tree.write('file', 'f')
+    tree.chmod('', mode)
+    try {
+      expect(readAsOther('')['stat ']).toMatchObject(answer)
+    } finally {
+      tree.chmod('', 0o755)
+    }
+  })
+
   it.runIf(isRoot)('let root read everything (run as root)', async () => {
     tree.write('secret', 's', { mode: 0o000 })
     expect((await store.stat(at('secret'))).unreadable).toBeUndefined()
