@@ -124,7 +124,8 @@ function operations(
       const [path = ''] = originalUrl.split('?', 1)
       // A base path without its slash is resolved against the folder above it.
       const last = path.slice(path.lastIndexOf('/') + 1)
-      const location = last === '' ? './outputs/' : `./${last}/outputs/`
+      const folder = last === '' ? './outputs/' : `./${last}/outputs/`
+      const location = folder + originalUrl.slice(path.length)
       response.writeHead(302, { Location: location, 'Content-Length': 0 }).end()
     })
     .all(onlyReading)

@@ -2779,7 +2779,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The outputs are below `/outputs/`. */
+            /** @description The outputs are below `/outputs/`; the query goes along. */
             302: {
                 headers: {
                     Location: components["headers"]["Location"];
@@ -2802,7 +2802,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The outputs are below `/outputs/`. */
+            /** @description The outputs are below `/outputs/`; the query goes along. */
             302: {
                 headers: {
                     Location: components["headers"]["Location"];

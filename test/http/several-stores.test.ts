@@ -80,6 +80,8 @@ describe('two stores', () => {
     expect(names).toEqual(['a.txt', 'b.txt', 'c.txt', 'sub'])
     const redirect = await get(`${RUN}sub?${CONNECTION}`)
     expect([redirect.status, redirect.headers.location]).toEqual([301, `./sub/?${CONNECTION}`])
+    const start = await get(`/?${CONNECTION}`)
+    expect([start.status, start.headers.location]).toEqual([302, `./outputs/?${CONNECTION}`])
   })
 
   it('keep their name in the links of pages for people and for programs', async () => {
