@@ -47,9 +47,10 @@ function kindsText(kinds: readonly StoreKind[]): string {
 }
 
 function volume(name: string, fields: Fields): LocalDefinition | undefined {
-  if (fields.has('hostPath') && (fields.has('existingClaim') || fields.has('volumeClaim')))
+  const isClaim = fields.has('existingClaim') || fields.has('volumeClaim')
+  if (fields.has('hostPath') && isClaim)
     fields.fault('hostPath', 'is given beside a claim: a volume is one or the other')
-  for (const told of ['hostPath', 'existingClaim', 'volumeClaim', 'subPath'] as const) value(fields, told)
+  for (const unused of ['hostPath', 'existingClaim', 'volumeClaim', 'subPath'] as const) value(fields, unused)
   const path = required(fields, 'mountPath')
   const delivery = value(fields, 'delivery') ?? 'proxy'
   const accelLocation = value(fields, 'accelLocation')
@@ -64,7 +65,8 @@ function volume(name: string, fields: Fields): LocalDefinition | undefined {
     fields.fault('accelLocation', 'has no effect without delivery: x-accel')
   const readOnly = value(fields, 'readOnly') ?? false
   if (path === undefined) return undefined
-  return { kind: 'local', name, path, isDefault: false, readOnly, delivery, ...given({ accelLocation }) }
+  const told = { ...(isClaim && { isClaim }), ...given({ accelLocation }) }
+  return { kind: 'local', name, path, isDefault: false, readOnly, delivery, ...told }
 }
 
 function bucketStore(name: string, kind: ObjectKind, fields: Fields): ObjectStoreDefinition | undefined {

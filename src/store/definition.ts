@@ -20,6 +20,8 @@ export interface LocalDefinition extends Common {
   readonly path: string
   /** Whether nobody configured it, so that it may be created with the sample. */
   readonly isDefault: boolean
+  /** Whether it is a claim: its disk may be behind a network and hang, whatever file system is on it. */
+  readonly isClaim?: boolean
   /** With `delivery: x-accel`: the internal location of the web server in front under which it has this folder, `/name/`. */
   readonly accelLocation?: string
 }

@@ -227,7 +227,7 @@ async function lookAt(
   const others: number[] = []
   let pauseAtMs = performance.now() + SLICE_MS
   for (const [index, key] of keys.entries()) {
-    if (!folder.located.isLocal || key.endsWith('/') || marks.has(key)) {
+    if (!folder.located.isPrompt || key.endsWith('/') || marks.has(key)) {
       others.push(index)
       continue
     }

@@ -29,6 +29,8 @@ export interface Located {
   readonly at: string
   /** Whether calls on it return without waiting for a network. */
   readonly isLocal: boolean
+  /** Whether what is on the disk of it, or in it for a folder, may be read on the event loop too. */
+  readonly isPrompt: boolean
   /** Its real path, one character for each byte. */
   readonly realBytes: string
   /** Its attributes now, as far as this machine knows. */
@@ -42,6 +44,8 @@ export interface OpenDescriptor {
   /** Attributes at the time of opening, asked of the server on a network file system. */
   readonly stats: fs.Stats
   readonly isLocal: boolean
+  /** Whether its content may be read on the event loop. */
+  readonly isPrompt: boolean
   /** Attributes now, asked of the server on a network file system. */
   look(): Promise<fs.Stats> | fs.Stats
   close(): Promise<void> | undefined
@@ -96,6 +100,7 @@ async function locateByDescriptor(
       stats,
       at: `/proc/self/fd/${fd}`,
       isLocal,
+      isPrompt: isLocal && boundary.root.isPrompt,
       realBytes: real,
       again: () => fstat(fd, isLocal),
       release: () => closeName(fd, isLocal),
@@ -123,7 +128,8 @@ async function locateByRealPath(
   const isLocal = isLocalFile(boundary.root, stats)
   const realBytes = bytesOf(real)
   if (isTransientName(realBytes, isLocal)) throw storeError('NotFound', operation, path)
-  return { stats, at: real, isLocal, realBytes, again: () => lstat(real), release: () => undefined }
+  const isPrompt = isLocal && boundary.root.isPrompt
+  return { stats, at: real, isLocal, isPrompt, realBytes, again: () => lstat(real), release: () => undefined }
 }
 
 function isWithin(folder: string, real: string): boolean {
@@ -137,7 +143,7 @@ function isWithin(folder: string, real: string): boolean {
  * consistency: nfs(5), "Data and metadata coherence"; CIFS and FUSE do the same), so `look` opens the file once more there.
  */
 export async function openLocated(located: Located, boundary: Boundary): Promise<OpenDescriptor> {
-  const { isLocal } = located
+  const { isLocal, isPrompt } = located
   const { closes } = boundary
   const fd = await openForReading(located, boundary)
   try {
@@ -148,6 +154,7 @@ export async function openLocated(located: Located, boundary: Boundary): Promise
       fd,
       stats,
       isLocal,
+      isPrompt,
       look: () => (isLocal || !boundary.hasProc ? fstat(fd, isLocal) : lookAnew(fd, closes)),
       close: () => closes.close(fd, isLocal),
     }
@@ -174,7 +181,7 @@ export async function askForNames(folder: string, closes: CloseQueue): Promise<v
 function openForReading(located: Located, boundary: Boundary): Promise<number> | number {
   if (!boundary.hasProc) return openAt(located.at, O_READ | fs.constants.O_NOFOLLOW)
   // No path is looked up and no disk is read: the descriptor leads to the inode, which is in memory.
-  return located.isLocal ? fs.openSync(located.at, O_READ) : openAt(located.at, O_READ)
+  return located.isPrompt ? fs.openSync(located.at, O_READ) : openAt(located.at, O_READ)
 }
 
 /** Closes what only names a file. No server hears of that, so it never waits for one for long. */

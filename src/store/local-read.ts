@@ -76,7 +76,7 @@ export class LocalArtifact implements OpenArtifact {
   }
 
   #readAt(buffer: Buffer, length: number, position: number): Promise<number> | number {
-    if (this.#file.isLocal && length <= AT_ONCE_BYTES) return this.#readNow(buffer, length, position)
+    if (this.#file.isPrompt && length <= AT_ONCE_BYTES) return this.#readNow(buffer, length, position)
     this.#callsUnderWay += 1
     return new Promise((resolve, reject) => {
       fs.read(this.#file.fd, buffer, 0, length, position, (error, bytesRead) => {

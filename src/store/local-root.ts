@@ -28,10 +28,12 @@ export interface RootFolder {
   readonly deviceBelow: number | undefined
   /** Whether calls on descriptors of this device return without waiting for a network. */
   readonly isLocal: boolean
+  /** Whether what is on its disk may be read on the event loop too. */
+  readonly isPrompt: boolean
   readonly mounts: Mounts
 }
 
-type LookedAt = Omit<RootFolder, 'deviceBelow'>
+type LookedAt = Omit<RootFolder, 'deviceBelow' | 'isPrompt'>
 
 /** The user and the groups that the service reads as. */
 export interface Reader {
@@ -47,6 +49,7 @@ export interface Reader {
  */
 export class LocalRoot {
   readonly #path: string
+  readonly #mayHang: boolean
   #current: RootFolder | undefined
   #firstLook: Promise<RootFolder> | undefined
   #wasMount = false
@@ -57,9 +60,10 @@ export class LocalRoot {
     gids: new Set([process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])]),
   }
 
-  /** `path` is absolute and need not exist. */
-  constructor(path: string) {
+  /** `path` is absolute and need not exist; `mayHang` says so of its disk, where the kind of file system does not. */
+  constructor(path: string, mayHang: boolean) {
     this.#path = path
+    this.#mayHang = mayHang
   }
 
   /** The folder as it was last seen; undefined before the first look at it succeeded. */
@@ -88,7 +92,8 @@ export class LocalRoot {
     const deviceBelow = await deviceBelowMount(folder)
     if (this.#wasMount && deviceBelow === undefined) throw storeError('Unavailable', operation, ROOT)
     this.#wasMount = deviceBelow !== undefined
-    return (this.#current = isSame ? known : { ...folder, deviceBelow })
+    const isPrompt = folder.isLocal && !this.#mayHang
+    return (this.#current = isSame ? known : { ...folder, deviceBelow, isPrompt })
   }
 }
 

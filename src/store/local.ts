@@ -35,6 +35,8 @@ export interface LocalStoreOptions {
   readonly root: string
   /** Whether the operator forbids changes. */
   readonly readOnly?: boolean
+  /** Whether the disk may hang while this machine is well, as one behind a network does, so that no access to it is made on the event loop. */
+  readonly isClaim?: boolean
   readonly delivery?: Delivery
   /** With `delivery: x-accel`: the internal location of the web server in front that is an alias of `root`, `/name/`. */
   readonly accelLocation?: string
@@ -45,7 +47,8 @@ export interface LocalStoreOptions {
 /** Opens the store of a folder. Asks nothing of the folder's file system: while it is away, every use fails with Unavailable. */
 export function openLocalStore(options: LocalStoreOptions): ArtifactStore {
   const hasProc = options.useProc !== false && existsSync('/proc/self/fd')
-  return new LocalStore(new LocalScope(new LocalRoot(options.root), ROOT, hasProc), options)
+  const root = new LocalRoot(options.root, options.isClaim ?? false)
+  return new LocalStore(new LocalScope(root, ROOT, hasProc), options)
 }
 
 class LocalStore implements ArtifactStore {

@@ -1,10 +1,10 @@
 // A local store as an operator's volume: opened while it is away, tried out, delivered by the web server in front, and on a file system whose server sets the clock.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, statSync, writeFileSync, type Stats } from 'node:fs'
+import fs, { existsSync, readdirSync, statSync, writeFileSync, type Stats } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { settle } from '../../src/store/local-entry.ts'
 import { localError } from '../../src/store/local-errors.ts'
 import { openLocalStore } from '../../src/store/local.ts'
@@ -13,7 +13,7 @@ import { describeClient, findProgram } from '../client/programs.ts'
 import { ask } from '../support/client.ts'
 import { until } from '../support/process.ts'
 import { Tree } from '../support/tree.ts'
-import { at, listAll } from './harness.ts'
+import { at, listAll, readAll, withOpen } from './harness.ts'
 import { WEIRD_NAMES } from './weird-names.ts'
 
 let tree: Tree
@@ -115,6 +115,34 @@ describe('the times of a file server', () => {
     const again = (): Stats => changedAt(looks[0]!.ctimeMs + 1)
     expect(await settle(looks, false, again)).toEqual(new Set([0]))
   })
+})
+
+describe('a disk', () => {
+  const LOOKS = ['readSync', 'lstatSync', 'openSync'] as const
+
+  async function looksMade(options: { isClaim?: boolean }): Promise<string[]> {
+    const view = openLocalStore({ root: tree.root, ...options })
+    // What is mounted is read from the kernel, and then known for a second.
+    await view.stat(at('run/a'))
+    const spies = LOOKS.map(name => vi.spyOn(fs, name))
+    try {
+      expect(await listAll(view, '', { recursive: true })).toHaveLength(3)
+      expect(String(await withOpen(view, 'run/a', artifact => readAll(artifact)))).toBe('content')
+      return LOOKS.filter((_, index) => spies[index]!.mock.calls.length > 0)
+    } finally {
+      for (const spy of spies) spy.mockRestore()
+    }
+  }
+
+  it.skipIf(process.platform !== 'linux')(
+    'that may hang while this machine is well is never waited for on the event loop (needs Linux)',
+    async () => {
+      tree.write('run/a', 'content')
+      tree.write('run/b', 'b')
+      expect(await looksMade({ isClaim: true })).toEqual([])
+      expect(await looksMade({})).toEqual(LOOKS)
+    },
+  )
 })
 
 describe('probe', () => {

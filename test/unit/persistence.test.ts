@@ -64,6 +64,7 @@ const bucket = (kind: string, name: string, prefix: string, more: object = {}) =
   ...(kind === 's3' && { requesterPays: false }),
   ...more,
 })
+const claim = (more: object = {}) => volume({ isClaim: true, ...more })
 const volume = (more: object = {}) => ({
   kind: 'local',
   name: 'data',
@@ -77,30 +78,30 @@ const volume = (more: object = {}) => ({
 describe('a store of Polyaxon 0.x', () => {
   it.each([
     ['a host path', '{"mountPath": "VOLUME", "hostPath": "/node"}', () => volume()],
-    ['a claim', '{"mountPath": "VOLUME", "existingClaim": "outputs-pvc"}', () => volume()],
-    ['a claim as 2.x calls it', '{"mountPath": "VOLUME", "volumeClaim": "outputs-pvc"}', () => volume()],
+    ['a claim', '{"mountPath": "VOLUME", "existingClaim": "outputs-pvc"}', () => claim()],
+    ['a claim as 2.x calls it', '{"mountPath": "VOLUME", "volumeClaim": "outputs-pvc"}', () => claim()],
     ['a mount path alone', '{"mountPath": "VOLUME"}', () => volume()],
     ['a mount path with slashes', '{"mountPath": "VOLUME//"}', () => volume()],
     [
       'read-only',
       '{"mountPath": "VOLUME", "existingClaim": "c", "readOnly": true}',
-      () => volume({ readOnly: true }),
+      () => claim({ readOnly: true }),
     ],
     ['read-only as text', '{"mountPath": "VOLUME", "readOnly": "true"}', () => volume({ readOnly: true })],
     [
       'a sub-path, which the mount applies',
       '{"mountPath": "VOLUME", "existingClaim": "c", "subPath": "a/b"}',
-      () => volume(),
+      () => claim(),
     ],
     [
       'snake_case',
       '{"mount_path": "VOLUME", "existing_claim": "c", "read_only": true}',
-      () => volume({ readOnly: true }),
+      () => claim({ readOnly: true }),
     ],
     [
       'fields without a value',
       '{"mountPath": "VOLUME", "hostPath": null, "existingClaim": "c", "readOnly": null}',
-      () => volume(),
+      () => claim(),
     ],
     [
       'nginx in front',
@@ -281,7 +282,7 @@ describe('the connections of Polyaxon 1.x and 2.x', () => {
     ],
     [
       '{"name": "data", "kind": "volume_claim", "schema": {"kind": "volume_claim", "volumeClaim": "c", "mountPath": "VOLUME", "subPath": "p"}}',
-      () => volume(),
+      () => claim(),
     ],
     ['{"name": "data", "kind": "s3", "schema": {"bucket": "s3://b-1/p"}}', () => bucket('s3', 'b-1', 'p/')],
     [
@@ -298,7 +299,7 @@ describe('the connections of Polyaxon 1.x and 2.x', () => {
     ],
     [
       '{"name": "data", "kind": "volume_claim", "schema": {"volumeClaim": "c", "mountPath": "VOLUME"}, "secret": {"name": "for-jobs"}}',
-      () => volume(),
+      () => claim(),
     ],
   ])('are read: %s', async (definition, expected) => {
     expect(await connectionsOf(artifactsStore(definition))).toEqual([expected()])
