@@ -278,7 +278,7 @@ export interface paths {
          *
          *     With `redirect`, or where the store is configured so, a GET is answered with the address at the store that has the bytes (307), good for some
          *     minutes. Conditions are evaluated before that. HEAD is always answered here, and so is a GET whose `If-Match` or `If-Range` the store would compare with tags of its
-         *     own: a download is resumed from here.
+         *     own: a download is resumed from here; or whose `Range` asks for the last bytes or for several parts, which not every store can give.
          */
         get: operations["readFile"];
         put?: never;

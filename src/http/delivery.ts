@@ -1,5 +1,5 @@
 // Answers whose bytes come from somewhere else: from the store itself, or from the web server in front.
-import type { ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { DirectDelivery } from '../store/store.ts'
 import type { Plan } from './plan.ts'
@@ -12,13 +12,16 @@ const OUR_CONDITIONS = ['if-match', 'if-unmodified-since'] as const
 
 interface DeliveryRequest {
   readonly method?: string | undefined
-  readonly headers: Readonly<Record<string, unknown>>
+  readonly headers: IncomingHttpHeaders
 }
 
 /** Whether anybody else's answer to the same request could be as good as ours. */
 export function canDeliverElsewhere({ method, headers }: DeliveryRequest): boolean {
   return method === 'GET' && OUR_CONDITIONS.every(name => headers[name] === undefined)
 }
+
+/** The only ranges that all stores know: Azure has none of the last bytes, and of several ones a store sends the whole, or an error. */
+const KNOWN_RANGE = /^bytes=\d+-\d*$/
 
 /**
  * Whether `delivery` leads to what was planned, a whole content with `status` 200 or a part of it with 206.
@@ -28,11 +31,11 @@ export function canDeliverElsewhere({ method, headers }: DeliveryRequest): boole
  */
 export function leadsToPlanned(
   delivery: DirectDelivery,
-  { headers }: DeliveryRequest,
+  { headers: { range, 'if-range': ifRange } }: DeliveryRequest,
   { status }: Pick<Plan, 'status'>,
 ): boolean {
   if (delivery.type !== 'redirect') return true
-  return headers['if-range'] === undefined && (headers['range'] === undefined || status === 206)
+  return ifRange === undefined && (range === undefined || (status === 206 && KNOWN_RANGE.test(range)))
 }
 
 // Both are printable ASCII to their ends, so that nothing of a name can end the header line or begin another one.

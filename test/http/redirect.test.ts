@@ -93,6 +93,13 @@ describeEach(SIGNING, signing => {
     expect([whole.hops, whole.last.status, whole.last.text]).toEqual([1, 200, '0123456789'])
     const part = await follow('model.bin?redirect', { headers: { range: 'bytes=4-' } })
     expect([part.hops, part.last.status, part.last.text]).toEqual([1, 206, '456789'])
+    const end = await follow('model.bin?redirect', { headers: { range: 'bytes=-2' } })
+    expect([end.last.status, end.last.text]).toEqual([206, '89'])
+    const several = await follow('model.bin?redirect', { headers: { range: 'bytes=0-0,9-9' } })
+    expect([several.last.status, several.last.headers['content-type']]).toEqual([
+      206,
+      expect.stringMatching(/^multipart\/byteranges/),
+    ])
   })
 
   it('gives a download that is resumed with If-Range its rest, or the new content whole', async () => {
