@@ -178,6 +178,10 @@ const DENIED: Verdict = {
   advice: 'S3 says the same of objects that do not exist, as long as the access keys lack s3:ListBucket.',
 }
 const EXPIRED: Verdict = { reason: 'credentials', advice: 'The access keys have expired.' }
+const WRONG_TOKEN: Verdict = {
+  reason: 'credentials',
+  advice: 'The session token is not valid, or does not belong to the access key.',
+}
 const SKEWED: Verdict = { reason: 'clock' }
 const THROTTLED: Verdict = { reason: 'throttled' }
 const BROKEN: Verdict = { reason: 'interrupted' }
@@ -203,10 +207,8 @@ const CODES: Readonly<Record<string, Verdict>> = {
   ExpiredToken: EXPIRED,
   ExpiredTokenException: EXPIRED,
   TokenRefreshRequired: EXPIRED,
-  InvalidToken: {
-    reason: 'credentials',
-    advice: 'The session token is not valid, or does not belong to the access key.',
-  },
+  InvalidToken: WRONG_TOKEN,
+  InvalidTokenId: WRONG_TOKEN,
   InvalidSecurity: { reason: 'credentials' },
   CredentialsNotSupported: { reason: 'credentials' },
   MissingSecurityHeader: { reason: 'credentials' },

@@ -316,6 +316,7 @@ describe.skipIf(!minio.available)('objects as S3 keeps them, on MinIO (needs TES
   it.each([
     [{ AWS_ACCESS_KEY_ID: 'nobody' }, /key id is unknown/],
     [{ AWS_SECRET_ACCESS_KEY: 'wrong' }, /does not fit/],
+    [{ AWS_SESSION_TOKEN: 'of.other.keys' }, /session token is not valid/],
   ])('are refused by their reason for wrong keys, also by HEAD: %o', async (values, advice) => {
     const client = await s3.connect({}, values)
     const refused = { reason: 'credentials', advice: expect.stringMatching(advice) as string }

@@ -42,6 +42,7 @@ describe('answers with a code', () => {
     [403, 'SignatureDoesNotMatch', 'credentials'],
     [400, 'ExpiredToken', 'credentials'],
     [400, 'InvalidToken', 'credentials'],
+    [403, 'InvalidTokenId', 'credentials'],
     [400, 'TokenRefreshRequired', 'credentials'],
     [400, 'AuthorizationHeaderMalformed', 'credentials'],
     [403, 'RequestTimeTooSkewed', 'clock'],
