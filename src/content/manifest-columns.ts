@@ -138,7 +138,7 @@ export class ManifestBuilder {
     this.#textLength = this.#starts[this.#count] = length
   }
 
-  /** A rename may meet another member that really has that name; one would overwrite the other when unpacked. */
+  /** A rename may meet another member, or a folder, that really has that name: when unpacked, one would overwrite the other or keep it out. */
   #refuseEqualNames(): void {
     const names = new Set<string>()
     for (let index = 0; index < this.#count; index++) {
@@ -146,6 +146,14 @@ export class ManifestBuilder {
       const name = this.#text.toString('utf8', start, start + this.#nameLengths[index]!)
       if (names.has(name)) throw sameName(name)
       names.add(name)
+    }
+    let lastFolder = ''
+    for (const name of names) {
+      const folder = name.slice(0, name.lastIndexOf('/') + 1)
+      if (folder === lastFolder) continue
+      lastFolder = folder
+      for (let slash = folder.indexOf('/'); slash >= 0; slash = folder.indexOf('/', slash + 1))
+        if (names.has(folder.slice(0, slash))) throw sameName(folder.slice(0, slash))
     }
   }
 

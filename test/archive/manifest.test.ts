@@ -204,6 +204,10 @@ describe('names that could do harm when unpacked', () => {
   it.each([
     ['a name that is another one with its backslash replaced', ['a\\b', 'a%5Cb'], 'a\\\\b', 'a%5Cb'],
     ['a name that another one is given because of a folder', ['a', 'a/x', 'a~file'], 'a~file', 'a~file'],
+    ['a folder of such a name', ['a', 'a/x', 'a~file/y'], 'a~file', 'a~file'],
+    ['a folder that a replaced backslash meets', ['a\\b', 'a%5Cb/c/d'], 'a\\\\b', 'a%5Cb'],
+    ['an empty folder of such a name', ['a', 'a/x', 'a~file/'], 'a~file', 'a~file'],
+    ['a folder whose own name was replaced', ['a%5Cb', 'a\\b/c'], 'a%5Cb', 'a%5Cb'],
   ])('%s is refused, naming it', async (_what, list, exclude, name) => {
     const store = objects(...list)
     const error = await failure(names(store, {}, ''), 'Unsupported')
