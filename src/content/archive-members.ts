@@ -1,6 +1,6 @@
 // Reads the contents of an archive's members, each pinned to what the manifest says it is.
 import { AppError } from '../errors.ts'
-import type { ArtifactStore, Entry, OpenArtifact, ReadOptions } from '../store/store.ts'
+import type { ReadableStore, Entry, OpenArtifact, ReadOptions } from '../store/store.ts'
 import type { Manifest } from './manifest-columns.ts'
 import type { ReadResources } from './archive-resources.ts'
 import { rotatingBuffers } from './rope-buffers.ts'
@@ -12,11 +12,11 @@ export const SMALL_BYTES = 256 * 1024
 const REREAD_BYTES = 512 * 1024
 
 export class MemberContents {
-  readonly #store: ArtifactStore
+  readonly #store: ReadableStore
   readonly #manifest: Manifest
   readonly #resources: ReadResources
 
-  constructor(store: ArtifactStore, manifest: Manifest, resources: ReadResources) {
+  constructor(store: ReadableStore, manifest: Manifest, resources: ReadResources) {
     this.#store = store
     this.#manifest = manifest
     this.#resources = resources

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { AppError } from '../errors.ts'
 import type { ArtifactPath } from '../store/path.ts'
-import type { ArtifactStore, ReadOptions } from '../store/store.ts'
+import type { ReadableStore, ReadOptions } from '../store/store.ts'
 import { aborted } from './archive-abort.ts'
 import { MemberContents } from './archive-members.ts'
 import { ArchiveResources, type StoreResources } from './archive-resources.ts'
@@ -94,7 +94,7 @@ export class Archives {
    *
    * Fails with RateLimited when too many are in progress, with InvalidArgument for options that do not go together, and like `buildManifest`.
    */
-  async open(store: ArtifactStore, request: ArchiveRequest): Promise<Representation> {
+  async open(store: ReadableStore, request: ArchiveRequest): Promise<Representation> {
     const { format, connection } = request
     const compress = request.compress === true
     if (compress && format !== 'zip')
@@ -116,7 +116,7 @@ export class Archives {
   }
 
   #made(
-    store: ArtifactStore,
+    store: ReadableStore,
     request: ArchiveRequest,
     manifest: Manifest,
     resources: StoreResources,
@@ -147,7 +147,7 @@ export class Archives {
   }
 
   #zipRope(
-    store: ArtifactStore,
+    store: ReadableStore,
     request: ArchiveRequest,
     manifest: Manifest,
     etag: string,

@@ -1,5 +1,5 @@
 // A single file as a Representation.
-import type { ArtifactStore, OpenArtifact, OpenOptions, ReadOptions } from '../store/store.ts'
+import type { ReadableStore, OpenArtifact, OpenOptions, ReadOptions } from '../store/store.ts'
 import { nameOf } from '../store/path.ts'
 import type { ArtifactPath } from '../store/path.ts'
 import { mediaTypeOf } from './media-type.ts'
@@ -44,9 +44,9 @@ export class FileRepresentation implements Representation {
   }
 }
 
-/** Fails as `ArtifactStore.open` does. The caller closes it. */
+/** Fails as `ReadableStore.open` does. The caller closes it. */
 export async function openFile(
-  store: ArtifactStore,
+  store: ReadableStore,
   path: ArtifactPath,
   options: OpenOptions = {},
 ): Promise<FileRepresentation> {

@@ -7,7 +7,7 @@ import type { Entry, ListOptions } from '../store/store.ts'
 import { compileGlob } from './glob.ts'
 import { Slices } from './slices.ts'
 
-/** What is listed: anything that keeps the obligations of `ArtifactStore.list`. */
+/** What is listed: anything that keeps the obligations of `ReadableStore.list`. */
 export interface ListSource {
   /** The folder that paths are given relative to. */
   readonly folder: ArtifactPath

@@ -1,7 +1,7 @@
 // Finds the members of an archive: one walk over what is selected, before the first byte is sent.
 import { AppError, isAppError } from '../errors.ts'
 import { joinPath, relativeTo, ROOT, type ArtifactPath } from '../store/path.ts'
-import type { ArtifactStore, Entry, ListOptions } from '../store/store.ts'
+import type { ReadableStore, Entry, ListOptions } from '../store/store.ts'
 import { throwIfAborted } from './archive-abort.ts'
 import { ManifestBuilder, type Manifest } from './manifest-columns.ts'
 import { SelectionFilter, type Selection, type SelectionRoot } from './selection.ts'
@@ -26,7 +26,7 @@ const MAX_NAMED = 10
  * renamed, and artifacts that no path can name are counted: the client can do nothing about either.
  */
 export async function buildManifest(
-  store: ArtifactStore,
+  store: ReadableStore,
   folder: ArtifactPath,
   selection: Selection,
   limits: ManifestLimits,
@@ -61,7 +61,7 @@ export async function buildManifest(
 }
 
 async function* walk(
-  store: ArtifactStore,
+  store: ReadableStore,
   path: ArtifactPath,
   root: SelectionRoot,
   options: ListOptions & { readonly signal: AbortSignal },
@@ -91,7 +91,7 @@ async function* walk(
 
 /** A pattern for what is not there matches nothing; only a selected path must exist. */
 async function* listIfThere(
-  store: ArtifactStore,
+  store: ReadableStore,
   folder: ArtifactPath,
   options: ListOptions,
 ): AsyncGenerator<readonly Entry[], void> {
@@ -107,7 +107,7 @@ async function* listIfThere(
 }
 
 async function isEmptyFolder(
-  store: ArtifactStore,
+  store: ReadableStore,
   folder: ArtifactPath,
   signal: AbortSignal,
 ): Promise<boolean> {

@@ -2,7 +2,7 @@
 import { AppError, isAppError } from '../errors.ts'
 import { folderAt, mayHoldBoth } from '../store/folder-at.ts'
 import { compareUtf8, joinPath, parentOf, ROOT, type ArtifactPath } from '../store/path.ts'
-import type { ArtifactStore, Entry } from '../store/store.ts'
+import type { ReadableStore, Entry } from '../store/store.ts'
 import { compileGlob, type Glob } from './glob.ts'
 
 /** Everything when it says nothing. All paths and patterns are relative to the folder. */
@@ -56,7 +56,7 @@ export class SelectionFilter {
    * Where the walk begins, in the order of the store's lists, none inside another. Fails with NotFound for a selected path that is not there; a glob's base
    * need not be.
    */
-  async roots(store: ArtifactStore, folder: ArtifactPath, signal: AbortSignal): Promise<SelectionRoot[]> {
+  async roots(store: ReadableStore, folder: ArtifactPath, signal: AbortSignal): Promise<SelectionRoot[]> {
     const look = { store, folder, signal }
     if (this.#paths.length + this.#folders.length === 0) return this.#globRoots(look)
     const roots = [
@@ -90,7 +90,7 @@ export class SelectionFilter {
 }
 
 interface Look {
-  readonly store: ArtifactStore
+  readonly store: ReadableStore
   readonly folder: ArtifactPath
   readonly signal: AbortSignal
 }

@@ -2,7 +2,7 @@
 import { AppError, type ErrorKind, type StoreTrouble } from '../errors.ts'
 import type { ArtifactPath } from './path.ts'
 
-export type StoreOperation = 'stat' | 'list' | 'open' | 'read' | 'write'
+export type StoreOperation = 'stat' | 'list' | 'open' | 'read' | 'write' | 'remove'
 
 export type StoreErrorKind = Extract<
   ErrorKind,
@@ -11,8 +11,10 @@ export type StoreErrorKind = Extract<
   | 'NotDirectory'
   | 'InvalidPath'
   | 'RangeNotSatisfiable'
+  | 'InvalidArgument'
   | 'PermissionDenied'
   | 'Changed'
+  | 'NoSpace'
   | 'Unavailable'
   | 'Aborted'
   | 'Internal'
@@ -23,13 +25,26 @@ const MESSAGES: Readonly<Record<StoreErrorKind, (subject: string) => string>> = 
   IsDirectory: subject => `${subject} is a folder: list it, or download it as an archive.`,
   NotDirectory: subject => `${subject} is a file, not a folder.`,
   InvalidPath: subject => `${subject} is too long a path for the outputs store.`,
+  InvalidArgument: subject => `This cannot be done to ${subject}.`,
   RangeNotSatisfiable: subject => `The range lies outside of ${subject}.`,
   PermissionDenied: subject =>
     `The service has no permission to read ${subject}: change the mode or the owner.`,
   Changed: subject => `${subject} changed while it was being read: ask for it again.`,
+  NoSpace: subject => `The outputs store has no space for ${subject}: it is full, or a quota is used up.`,
   Unavailable: () => 'The outputs store cannot be reached: try again later.',
   Aborted: subject => `The work on ${subject} was aborted.`,
   Internal: subject => `The outputs store failed in an unforeseen way at ${subject}.`,
+}
+
+/** What reads otherwise when something was to be changed. */
+const OF_CHANGES: Readonly<Partial<Record<StoreErrorKind, (subject: string) => string>>> = {
+  IsDirectory: subject => `${subject} is a folder: name a file in it, or treat it as a folder.`,
+  NotDirectory: subject => `${subject} cannot be in a folder, for a folder above it is a file.`,
+  InvalidArgument: subject => `${subject} cannot be changed as a whole: name a run, or what is in one.`,
+  PermissionDenied: subject =>
+    `The service has no permission to change ${subject}: change the mode or the owner of its folder.`,
+  Changed: subject =>
+    `${subject} is not what the request's precondition says: something else, or nothing, is there.`,
 }
 
 /** The failure of `operation` at `path`, which is relative to the store that reports it. */
@@ -40,7 +55,8 @@ export function storeError(
   cause?: unknown,
 ): AppError {
   const subject = path === '' ? 'the outputs folder' : `'${path}'`
-  const message = MESSAGES[kind](subject)
+  const isChange = operation === 'write' || operation === 'remove'
+  const message = ((isChange ? OF_CHANGES[kind] : undefined) ?? MESSAGES[kind])(subject)
   return new AppError(kind, message.charAt(0).toUpperCase() + message.slice(1), {
     op: operation,
     path,

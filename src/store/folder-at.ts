@@ -3,16 +3,16 @@ import { isAppError } from '../errors.ts'
 import { storeError } from './failure.ts'
 import { folderEntry } from './object-entry.ts'
 import { ROOT, type ArtifactPath } from './path.ts'
-import type { ArtifactStore, Entry } from './store.ts'
+import type { ReadableStore, Entry } from './store.ts'
 
 /** Whether objects `a` and `a/b` can be side by side: only where folders do not exist by themselves. `stat` then gives the file `a`, `list` the folder. */
-export function mayHoldBoth(store: ArtifactStore): boolean {
+export function mayHoldBoth(store: ReadableStore): boolean {
   return !store.capabilities.emptyDirectories
 }
 
 /** The folder at `path`, whatever lies beside it; NotFound where there is none. Costs an object store one request, or two when it is not there. */
 export async function folderAt(
-  store: ArtifactStore,
+  store: ReadableStore,
   path: ArtifactPath,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Entry> {

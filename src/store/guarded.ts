@@ -5,13 +5,17 @@ import { ROOT, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
   Capabilities,
+  ChangeOptions,
+  CreateOptions,
   Entry,
   ListOptions,
   OpenArtifact,
   OpenOptions,
+  PendingArtifact,
   Probe,
   ProbeStep,
   ReadOptions,
+  Removal,
 } from './store.ts'
 
 export interface GuardedStore extends ArtifactStore {
@@ -39,6 +43,10 @@ class GuardedView implements GuardedStore {
   readonly direct?: NonNullable<ArtifactStore['direct']>
   /** Bounded by whoever asks: its steps have times of their own. */
   readonly probe?: NonNullable<ArtifactStore['probe']>
+  readonly copy?: NonNullable<ArtifactStore['copy']>
+  readonly move?: NonNullable<ArtifactStore['move']>
+  /** Runs beside everything else, and nobody waits for it. */
+  readonly sweep?: NonNullable<ArtifactStore['sweep']>
   readonly #inner: ArtifactStore
   readonly #guard: Guard
 
@@ -49,6 +57,11 @@ class GuardedView implements GuardedStore {
     if (inner.direct !== undefined)
       this.direct = (path, asked, options) =>
         guard.run('open', path, () => inner.direct!(path, asked, options))
+    if (inner.copy !== undefined)
+      this.copy = (from, to, options) => guard.run('write', to, () => inner.copy!(from, to, options))
+    if (inner.move !== undefined)
+      this.move = (from, to, options) => guard.run('write', to, () => inner.move!(from, to, options))
+    if (inner.sweep !== undefined) this.sweep = (olderThanMs, options) => inner.sweep!(olderThanMs, options)
     if (inner.probe !== undefined) this.probe = async options => named(await inner.probe!(options), guard)
   }
 
@@ -75,6 +88,28 @@ class GuardedView implements GuardedStore {
       late => late.close(),
     )
     return new GuardedArtifact(artifact, this.#guard)
+  }
+
+  async create(path: ArtifactPath, options?: CreateOptions): Promise<PendingArtifact> {
+    const pending = await this.#guard.run(
+      'write',
+      path,
+      () => this.#inner.create(path, options),
+      late => late.abort(),
+    )
+    return new GuardedPending(pending, path, this.#guard)
+  }
+
+  checkWritable(options?: { readonly signal?: AbortSignal }): Promise<void> {
+    return this.#guard.run('write', ROOT, () => this.#inner.checkWritable(options))
+  }
+
+  remove(path: ArtifactPath, options?: ChangeOptions): Promise<void> {
+    return this.#guard.run('remove', path, () => this.#inner.remove(path, options))
+  }
+
+  removeAll(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Removal> {
+    return this.#guard.run('remove', path, () => this.#inner.removeAll(path, options))
   }
 
   scoped(folder: ArtifactPath): GuardedStore {
@@ -124,6 +159,31 @@ class GuardedArtifact implements OpenArtifact {
   /** After the deadline it goes on closing, unwatched: closing never fails. */
   close(): Promise<void> {
     return this.#guard.release('read', this.entry.path, () => this.#inner.close()).catch(() => undefined)
+  }
+}
+
+class GuardedPending implements PendingArtifact {
+  readonly #inner: PendingArtifact
+  readonly #path: ArtifactPath
+  readonly #guard: Guard
+
+  constructor(inner: PendingArtifact, path: ArtifactPath, guard: Guard) {
+    this.#inner = inner
+    this.#path = path
+    this.#guard = guard
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    return this.#guard.run('write', this.#path, () => this.#inner.write(chunk))
+  }
+
+  complete(): Promise<Entry> {
+    return this.#guard.run('write', this.#path, () => this.#inner.complete())
+  }
+
+  /** Like closing: after the deadline it goes on, unwatched. */
+  abort(): Promise<void> {
+    return this.#guard.release('write', this.#path, () => this.#inner.abort()).catch(() => undefined)
   }
 }
 

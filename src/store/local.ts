@@ -27,7 +27,9 @@ import type {
   ListOptions,
   OpenArtifact,
   OpenOptions,
+  PendingArtifact,
   Probe,
+  Removal,
 } from './store.ts'
 
 export interface LocalStoreOptions {
@@ -106,6 +108,22 @@ class LocalStore implements ArtifactStore {
         throw error
       }
     })
+  }
+
+  create(path: ArtifactPath): Promise<PendingArtifact> {
+    return Promise.reject(storeError('Internal', 'write', path))
+  }
+
+  checkWritable(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  remove(path: ArtifactPath): Promise<void> {
+    return Promise.reject(storeError('Internal', 'remove', path))
+  }
+
+  removeAll(path: ArtifactPath): Promise<Removal> {
+    return Promise.reject(storeError('Internal', 'remove', path))
   }
 
   scoped(folder: ArtifactPath): ArtifactStore {

@@ -3,14 +3,20 @@ import { checkRange, storeError, throwIfAborted } from './failure.ts'
 import { ROOT, compareUtf8, covers, parentOf, type ArtifactPath } from './path.ts'
 import { prefixed } from './prefixed.ts'
 import {
+  holds,
   listKey,
   type ArtifactStore,
   type Capabilities,
+  type ChangeOptions,
+  type CreateOptions,
   type Entry,
   type ListOptions,
   type OpenArtifact,
   type OpenOptions,
+  type PendingArtifact,
+  type Precondition,
   type ReadOptions,
+  type Removal,
 } from './store.ts'
 
 interface MemoryFile {
@@ -61,8 +67,8 @@ export class MemoryStore implements ArtifactStore {
       if (!this.#directories.has(folder)) this.#directories.set(folder, Date.now())
   }
 
-  /** Removes the file or the folder with everything in it. */
-  remove(path: ArtifactPath): void {
+  /** Removes the file or the folder with everything in it, if there is one. */
+  forget(path: ArtifactPath): void {
     for (const each of this.#files.keys()) if (covers(path, each)) this.#forget(each)
     for (const each of this.#directories.keys())
       if (each !== ROOT && covers(path, each)) this.#directories.delete(each)
@@ -110,12 +116,94 @@ export class MemoryStore implements ArtifactStore {
     })
   }
 
+  create(path: ArtifactPath, options: CreateOptions = {}): Promise<PendingArtifact> {
+    return new Promise(resolve => {
+      throwIfAborted(options.signal, 'write', path)
+      this.#checkPlace(path)
+      resolve(this.#pending(path, options))
+    })
+  }
+
+  checkWritable(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  remove(path: ArtifactPath, options: ChangeOptions = {}): Promise<void> {
+    return new Promise(resolve => {
+      throwIfAborted(options.signal, 'remove', path)
+      if (this.#directories.has(path)) throw storeError('IsDirectory', 'remove', path)
+      if (!this.#files.has(path)) throw storeError('NotFound', 'remove', path)
+      this.#checkPrecondition(path, 'remove', options.precondition)
+      this.#forget(path)
+      this.#prune(parentOf(path))
+      resolve()
+    })
+  }
+
+  removeAll(path: ArtifactPath, options: { readonly signal?: AbortSignal } = {}): Promise<Removal> {
+    return new Promise(resolve => {
+      throwIfAborted(options.signal, 'remove', path)
+      if (path === ROOT) throw storeError('InvalidArgument', 'remove', path)
+      if (this.#files.has(path)) throw storeError('NotDirectory', 'remove', path)
+      if (!this.#directories.has(path)) throw storeError('NotFound', 'remove', path)
+      const removed = [...this.#files.keys()].filter(each => covers(path, each)).length
+      this.forget(path)
+      this.#prune(parentOf(path))
+      resolve({ removed, failures: [] })
+    })
+  }
+
   scoped(folder: ArtifactPath): ArtifactStore {
     return prefixed(this, folder)
   }
 
   close(): Promise<void> {
     return Promise.resolve()
+  }
+
+  #pending(path: ArtifactPath, { precondition, signal }: CreateOptions): PendingArtifact {
+    const chunks: Uint8Array[] = []
+    return {
+      write: async chunk => {
+        throwIfAborted(signal, 'write', path)
+        chunks.push(chunk.slice())
+      },
+      complete: async () => {
+        throwIfAborted(signal, 'write', path)
+        this.#checkPlace(path)
+        this.#checkPrecondition(path, 'write', precondition)
+        this.write(path, Buffer.concat(chunks))
+        return this.#entryAt(path)!
+      },
+      abort: async () => {
+        chunks.length = 0
+      },
+    }
+  }
+
+  /** Whether a file can be at `path`. */
+  #checkPlace(path: ArtifactPath): void {
+    if (this.#directories.has(path)) throw storeError('IsDirectory', 'write', path)
+    for (let folder = parentOf(path); folder !== ROOT; folder = parentOf(folder))
+      if (this.#files.has(folder)) throw storeError('NotDirectory', 'write', path)
+  }
+
+  #checkPrecondition(
+    path: ArtifactPath,
+    operation: 'write' | 'remove',
+    precondition: Precondition | undefined,
+  ): void {
+    if (!holds(precondition, this.#files.get(path)?.etag)) throw storeError('Changed', operation, path)
+  }
+
+  #prune(folder: ArtifactPath): void {
+    for (let each = folder; each !== ROOT; each = parentOf(each)) {
+      const isEmpty = ![...this.#files.keys(), ...this.#directories.keys()].some(
+        path => path !== each && covers(each, path),
+      )
+      if (!isEmpty) return
+      this.#directories.delete(each)
+    }
   }
 
   #entryAt(path: ArtifactPath): Entry | undefined {

@@ -22,7 +22,9 @@ import type {
   ListOptions,
   OpenArtifact,
   OpenOptions,
+  PendingArtifact,
   Probe,
+  Removal,
 } from './store.ts'
 
 /** What all stores of this process together may read ahead of their consumers. */
@@ -111,6 +113,22 @@ class ObjectStore implements ArtifactStore {
         parallel: this.#parallel,
       })
     })
+  }
+
+  create(path: ArtifactPath): Promise<PendingArtifact> {
+    return Promise.reject(storeError('Internal', 'write', path))
+  }
+
+  checkWritable(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  remove(path: ArtifactPath): Promise<void> {
+    return Promise.reject(storeError('Internal', 'remove', path))
+  }
+
+  removeAll(path: ArtifactPath): Promise<Removal> {
+    return Promise.reject(storeError('Internal', 'remove', path))
   }
 
   scoped(folder: ArtifactPath): ArtifactStore {

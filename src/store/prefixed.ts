@@ -6,11 +6,15 @@ import { ROOT, joinPath, parsePath, relativeTo, type ArtifactPath } from './path
 import type {
   ArtifactStore,
   Capabilities,
+  ChangeOptions,
+  CreateOptions,
   Entry,
   ListOptions,
   OpenArtifact,
   OpenOptions,
+  PendingArtifact,
   ReadOptions,
+  Removal,
 } from './store.ts'
 
 /**
@@ -25,6 +29,8 @@ export function prefixed(store: ArtifactStore, folder: ArtifactPath): ArtifactSt
 class PrefixedStore implements ArtifactStore {
   readonly capabilities: Capabilities
   readonly direct?: NonNullable<ArtifactStore['direct']>
+  readonly copy?: NonNullable<ArtifactStore['copy']>
+  readonly move?: NonNullable<ArtifactStore['move']>
   readonly #inner: ArtifactStore
   readonly #folder: ArtifactPath
 
@@ -36,6 +42,8 @@ class PrefixedStore implements ArtifactStore {
       this.direct = async (path, asked, options) =>
         // A file beside the folder, with its name, lies outside.
         path === ROOT ? undefined : inner.direct!(joinPath(folder, path), asked, options).catch(this.#rethrow)
+    if (inner.copy !== undefined) this.copy = (from, to, options) => this.#transfer('copy', from, to, options)
+    if (inner.move !== undefined) this.move = (from, to, options) => this.#transfer('move', from, to, options)
   }
 
   async stat(path: ArtifactPath, options: { readonly signal?: AbortSignal } = {}): Promise<Entry> {
@@ -76,6 +84,38 @@ class PrefixedStore implements ArtifactStore {
     }
   }
 
+  async create(path: ArtifactPath, options?: CreateOptions): Promise<PendingArtifact> {
+    if (path === ROOT) throw storeError('IsDirectory', 'write', ROOT)
+    const pending = await this.#inner.create(joinPath(this.#folder, path), options).catch(this.#rethrow)
+    return {
+      write: chunk => pending.write(chunk).catch(this.#rethrow),
+      complete: async () => this.#outward(await pending.complete().catch(this.#rethrow)),
+      abort: () => pending.abort(),
+    }
+  }
+
+  checkWritable(options?: { readonly signal?: AbortSignal }): Promise<void> {
+    return this.#inner.checkWritable(options)
+  }
+
+  async remove(path: ArtifactPath, options?: ChangeOptions): Promise<void> {
+    if (path === ROOT) throw storeError('IsDirectory', 'remove', ROOT)
+    await this.#inner.remove(joinPath(this.#folder, path), options).catch(this.#rethrow)
+  }
+
+  async removeAll(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Removal> {
+    const { removed, failures } = await this.#inner
+      .removeAll(joinPath(this.#folder, path), options)
+      .catch(this.#rethrow)
+    return {
+      removed,
+      failures: failures.map(failure => {
+        const inside = relativeTo(this.#folder, failure.path)
+        return { path: inside, error: renamed(failure.error, inside) }
+      }),
+    }
+  }
+
   scoped(folder: ArtifactPath): ArtifactStore {
     return new PrefixedStore(this.#inner, joinPath(this.#folder, folder))
   }
@@ -83,6 +123,18 @@ class PrefixedStore implements ArtifactStore {
   /** The inner store lives on: others may be using it. */
   close(): Promise<void> {
     return Promise.resolve()
+  }
+
+  async #transfer(
+    way: 'copy' | 'move',
+    from: ArtifactPath,
+    to: ArtifactPath,
+    options: ChangeOptions | undefined,
+  ): Promise<Entry> {
+    if (from === ROOT || to === ROOT) throw storeError('IsDirectory', 'write', ROOT)
+    const inner = this.#inner
+    const done = inner[way]!(joinPath(this.#folder, from), joinPath(this.#folder, to), options)
+    return this.#outward(await done.catch(this.#rethrow))
   }
 
   async *#read(

@@ -100,6 +100,76 @@ export interface OpenArtifact {
   close(): Promise<void>
 }
 
+/**
+ * What must be true of the artifact at a path at the moment a change of it takes effect (RFC 9110 13.1): nothing is there (`If-None-Match: *`), something is (`If-Match: *`),
+ * or what is there has one of these etags. A folder is not an artifact, so it is `absent`. Checked and acted on as one step, for all changes that go through
+ * this service, where the store has conditions of its own for everybody's.
+ */
+export type Precondition =
+  | { readonly type: 'absent' }
+  | { readonly type: 'present' }
+  | { readonly type: 'etag'; readonly etags: readonly string[] }
+
+/** Whether `precondition` holds where the artifact has `etag`; undefined where there is none. */
+export function holds(precondition: Precondition | undefined, etag: string | undefined): boolean {
+  switch (precondition?.type) {
+    case undefined:
+      return true
+    case 'absent':
+      return etag === undefined
+    case 'present':
+      return etag !== undefined
+    case 'etag':
+      return etag !== undefined && precondition.etags.includes(etag)
+  }
+}
+
+export interface CreateOptions {
+  /** Bytes that will be written, where they are known. A store may choose its ways by it; `put` holds the source to it. */
+  readonly size?: number
+  readonly precondition?: Precondition
+  /** Aborting it makes every later step fail with Aborted; the caller still has to call `abort`. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * An artifact that is being written: nobody sees it before `complete` has resolved or while it has not, and `abort` leaves nothing of it behind.
+ *
+ * One step at a time. After a step has failed only `abort` may be called. Whoever began it must call `complete` or `abort`; a process that dies in between leaves
+ * something that is no artifact (never listed, read or archived) and that `sweep` removes.
+ */
+export interface PendingArtifact {
+  /**
+   * Adds `chunk` at the end. The memory may be used again when it has resolved, which is when the store can take more. NoSpace when the volume, or somebody's quota, is full.
+   */
+  write(chunk: Uint8Array): Promise<void>
+  /**
+   * Makes what was written the artifact at the path: durably, as a whole and in one step; who reads the one that was there before goes on with it or sees Changed. The last of several
+   * that complete wins. Fails with Changed where the precondition does not hold (any more), and then, as with every failure that says that the store refused, nothing has changed.
+   */
+  complete(): Promise<Entry>
+  /** Removes everything that was written. Never fails; after `complete` has resolved, and a second time, it does nothing. */
+  abort(): Promise<void>
+}
+
+export interface ChangeOptions {
+  readonly precondition?: Precondition
+  readonly signal?: AbortSignal
+}
+
+/** What was not removed, and why. */
+export interface RemovalFailure {
+  readonly path: ArtifactPath
+  readonly error: AppError
+}
+
+export interface Removal {
+  /** Files and links that were removed. */
+  readonly removed: number
+  /** The first ones only, where there are very many. */
+  readonly failures: readonly RemovalFailure[]
+}
+
 /** Where the bytes of an artifact can be had without this service in between. */
 export type DirectDelivery =
   /** A signed URL that expires; it carries file name and media type. */
@@ -135,13 +205,13 @@ export type ProbeStep =
   | ({ readonly result: 'failed'; readonly error: AppError } & Timed)
 
 /**
- * A place that holds artifacts.
+ * A place that holds artifacts, as far as one reads from it.
  *
  * Fails only with AppError. NotFound means that the store answered and the artifact is not there; a store that cannot be reached, or does not answer
  * within its deadline, is Unavailable, never NotFound. Only regular files and directories exist: devices, sockets and pipes are NotFound and not listed. A symbolic link counts as
  * what it points to; one that leads out of the store (of the scope, for a scoped store) or nowhere is NotFound and not listed.
  */
-export interface ArtifactStore {
+export interface ReadableStore {
   readonly capabilities: Capabilities
 
   /** The entry at `path`. NotFound when nothing is there, and when a parent in the path is a file. The root always exists while the store can be reached. */
@@ -159,7 +229,7 @@ export interface ArtifactStore {
   open(path: ArtifactPath, options?: OpenOptions): Promise<OpenArtifact>
 
   /** The same store confined to a folder, which need not exist: paths are relative to it and nothing outside can be reached, by links neither. */
-  scoped(folder: ArtifactPath): ArtifactStore
+  scoped(folder: ArtifactPath): ReadableStore
 
   /**
    * Where a client can fetch a file itself; undefined where this store cannot tell (no keys to sign with, no setting). Does not look whether the file exists. With
@@ -173,6 +243,44 @@ export interface ArtifactStore {
 
   /** Ends idle connections and watches. The store is not used afterwards. */
   close(): Promise<void>
+}
+
+/** A place that holds artifacts and takes new ones. Whatever fails has changed nothing, unless it says otherwise. */
+export interface ArtifactStore extends ReadableStore {
+  /**
+   * Begins an artifact at `path`, with the folders above it as needed. IsDirectory for the root, and where a folder is in its place in a store that has folders; NotDirectory when a
+   * parent in the path is a file there. PermissionDenied, with what to do, where the operator or the mount forbids changes. A precondition that does not hold already may be reported here.
+   */
+  create(path: ArtifactPath, options?: CreateOptions): Promise<PendingArtifact>
+
+  /** Fails as `create` would where no change is possible at all (a connection or a mount that is read-only), so that a refusal comes before any byte. */
+  checkWritable(options?: { readonly signal?: AbortSignal }): Promise<void>
+
+  /**
+   * Removes a file; of a link the link, never what it points to. IsDirectory for a folder, NotFound when nothing is there. Folders above it that are empty then are removed too, in a store
+   * that has folders, but not the root of this view.
+   */
+  remove(path: ArtifactPath, options?: ChangeOptions): Promise<void>
+
+  /**
+   * Removes a folder with everything in it, what no ArtifactPath can name too, and then the folders above it like `remove`; links are removed, not followed. NotFound when nothing is there,
+   * NotDirectory for a file. Of the root of a scoped view the folder itself goes too; the root of a store is not removed (InvalidArgument). What cannot be removed is
+   * reported and everything else removed.
+   */
+  removeAll(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Removal>
+
+  /**
+   * Makes a copy of the file `from` at `to`, as `create` and `complete` would, without its bytes coming through here. Only where the store can: elsewhere it is read and written.
+   */
+  copy?(from: ArtifactPath, to: ArtifactPath, options?: ChangeOptions): Promise<Entry>
+
+  /** Gives the file at `from` the path `to`, in one step. Only where the store can: elsewhere it is copied and then removed. */
+  move?(from: ArtifactPath, to: ArtifactPath, options?: ChangeOptions): Promise<Entry>
+
+  /** Removes what pending artifacts of ended processes left behind more than `olderThanMs` ago; gives their number. Only on an unscoped store. */
+  sweep?(olderThanMs: number, options?: { readonly signal?: AbortSignal }): Promise<number>
+
+  scoped(folder: ArtifactPath): ArtifactStore
 }
 
 /**

@@ -8,7 +8,7 @@ import {
 import type { Representation } from '../../src/content/representation.ts'
 import { rotatingBuffers } from '../../src/content/rope-buffers.ts'
 import { ROOT } from '../../src/store/path.ts'
-import type { ArtifactStore } from '../../src/store/store.ts'
+import type { ReadableStore } from '../../src/store/store.ts'
 
 export const GENEROUS: ArchiveLimits = { maxEntries: 1_000_000, maxBytes: 2 ** 45, maxInProgress: 4 }
 
@@ -17,7 +17,7 @@ export function newArchives(limits: Partial<ArchiveLimits> = {}): Archives {
 }
 
 export function openArchive(
-  store: ArtifactStore,
+  store: ReadableStore,
   format: ArchiveFormat,
   options: Partial<ArchiveRequest> & { readonly archives?: Archives } = {},
 ): Promise<Representation> {

@@ -1,9 +1,8 @@
 // A store whose contents are computed, so that a member can be larger than any disk, and whose faults are switched on by a test.
 import { AppError } from '../../src/errors.ts'
 import { compareUtf8, covers, parentOf, parsePath, ROOT, type ArtifactPath } from '../../src/store/path.ts'
-import { prefixed } from '../../src/store/prefixed.ts'
 import type {
-  ArtifactStore,
+  ReadableStore,
   Capabilities,
   Entry,
   ListOptions,
@@ -27,7 +26,7 @@ export interface FileOptions {
 /** 2023-11-14T22:13:21Z, an odd second, so that the two seconds of DOS times show. */
 export const TIME_MS = 1_700_000_001_500
 
-export class SyntheticStore implements ArtifactStore {
+export class SyntheticStore implements ReadableStore {
   readonly capabilities: Capabilities
   /** Called before each chunk; may wait, fail, or change the store. */
   onRead: (path: ArtifactPath, position: number, signal: AbortSignal | undefined) => Promise<void> | void =
@@ -181,8 +180,8 @@ export class SyntheticStore implements ArtifactStore {
     }
   }
 
-  scoped(folder: ArtifactPath): ArtifactStore {
-    return prefixed(this, folder)
+  scoped(): ReadableStore {
+    throw new Error('No test looks at a part of this store.')
   }
 
   close(): Promise<void> {

@@ -7,6 +7,7 @@ import { MemoryStore } from '../../src/store/memory.ts'
 import { prefixed } from '../../src/store/prefixed.ts'
 import type { ArtifactStore, OpenArtifact } from '../../src/store/store.ts'
 import { at, bytes, listAll, pattern, readAll } from './harness.ts'
+import { changesOf } from '../support/changes.ts'
 
 /** A memory store in which every call waits at a gate while it is shut. */
 function gated(): { store: ArtifactStore; memory: MemoryStore; gate: Gate; closed: () => number } {
@@ -23,6 +24,7 @@ function gated(): { store: ArtifactStore; memory: MemoryStore; gate: Gate; close
     },
   })
   const viewOf = (inner: ArtifactStore): ArtifactStore => ({
+    ...changesOf(inner),
     capabilities: inner.capabilities,
     stat: (path, options) => gate.pass().then(() => inner.stat(path, options)),
     list: (path, options) => gate.steps(inner.list(path, options)),
@@ -280,6 +282,7 @@ describe('guarded', () => {
 
 function bind(store: MemoryStore): ArtifactStore {
   return {
+    ...changesOf(store),
     capabilities: store.capabilities,
     stat: (path, options) => store.stat(path, options),
     list: (path, options) => store.list(path, options),

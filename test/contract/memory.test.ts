@@ -25,7 +25,7 @@ function harnessOf(view: (store: MemoryStore) => ArtifactStore, folder = ROOT): 
     write: (path, content, options) => memory.write(inFolder(path), content, options),
     append: (path, content) => memory.append(inFolder(path), content),
     makeDirectory: path => memory.makeDirectory(inFolder(path)),
-    remove: path => memory.remove(inFolder(path)),
+    remove: path => memory.forget(inFolder(path)),
     close: () => memory.close(),
   }
 }

@@ -16,6 +16,7 @@ import type { ServiceProcess } from '../support/process.ts'
 import { startService } from '../support/service.ts'
 import type { Service } from '../support/service.ts'
 import { OutputsFolder, RUN_URL } from './outputs-folder.ts'
+import { changesOf } from '../support/changes.ts'
 
 const DEADLINE_MS = 400
 const MAX_OPERATIONS = 8
@@ -49,6 +50,7 @@ async function timed<T>(work: Promise<T>): Promise<{ value: T; ms: number }> {
 function hanging(inner: ArtifactStore, gate: () => Promise<void>, inside = false): ArtifactStore {
   const wait = (path: string): Promise<void> => (inside || path.includes('hung') ? gate() : Promise.resolve())
   return {
+    ...changesOf(inner),
     capabilities: inner.capabilities,
     stat: async (path, options) => {
       await wait(path)

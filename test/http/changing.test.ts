@@ -8,6 +8,7 @@ import { ask } from '../support/checked.ts'
 import { json } from '../support/client.ts'
 import { startService } from '../support/service.ts'
 import type { Service } from '../support/service.ts'
+import { changesOf } from '../support/changes.ts'
 
 let service: Service
 afterEach(() => service.close())
@@ -18,6 +19,7 @@ async function serveChanging(times: number): Promise<string> {
   memory.write(parsePath('ann/mnist/jobs/1/file.txt'), Buffer.from('content'))
   let left = times
   const changing = (store: ArtifactStore): ArtifactStore => ({
+    ...changesOf(store),
     capabilities: store.capabilities,
     stat: (path, options) => store.stat(path, options),
     list: (path, options) => store.list(path, options),

@@ -3,6 +3,7 @@ import { MemoryStore } from '../../src/store/memory.ts'
 import { parsePath } from '../../src/store/path.ts'
 import { prefixed } from '../../src/store/prefixed.ts'
 import type { ArtifactStore, OpenArtifact } from '../../src/store/store.ts'
+import { changesOf } from '../support/changes.ts'
 
 export interface ScriptedStore extends ArtifactStore {
   readonly memory: MemoryStore
@@ -41,6 +42,7 @@ export function scriptedStore(
   }
 
   const store: ScriptedStore = {
+    ...changesOf(memory),
     memory,
     calls,
     get opened() {

@@ -27,7 +27,7 @@ const memory: StoreUnderTest = {
       write: (path, content, options) => store.write(inside(path), content, options),
       append: (path, content) => store.append(inside(path), content),
       makeDirectory: path => store.makeDirectory(inside(path)),
-      remove: path => store.remove(inside(path)),
+      remove: path => store.forget(inside(path)),
       close: () => store.close(),
     })
   },
