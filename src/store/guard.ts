@@ -21,7 +21,7 @@ export interface OperationCounts {
 const QUEUED_PER_PLACE = 32
 
 interface Operation {
-  readonly expiresAtMs: number
+  expiresAtMs: number
   /** Answers the caller; the operation may still be under way. */
   readonly refuse: (error: AppError) => void
   /** Undefined once it was begun. */
@@ -59,11 +59,13 @@ export class Guard {
     return this.#pending.size - this.#releasing - this.#queue.size + this.#hung
   }
 
-  /** Does `work` when there is a place for it. A value that comes after the deadline goes to `discard`. */
+  /**
+   * Does `work` when there is a place for it. A value that comes after the deadline goes to `discard`. Work of many steps calls `renew` after each: the deadline counts from there.
+   */
   run<T>(
     name: StoreOperation,
     path: ArtifactPath,
-    work: () => Promise<T>,
+    work: (renew: () => void) => Promise<T>,
     discard?: (late: T) => Promise<unknown>,
   ): Promise<T> {
     const { maxOperations } = this.#limits
@@ -81,7 +83,7 @@ export class Guard {
   #start<T>(
     name: StoreOperation,
     path: ArtifactPath,
-    work: () => Promise<T>,
+    work: (renew: () => void) => Promise<T>,
     discard: ((late: T) => Promise<unknown>) | undefined,
     queued: boolean,
     counts = true,
@@ -89,7 +91,7 @@ export class Guard {
     return new Promise((resolve, reject) => {
       const begin = (): void => {
         let inTime = false
-        work()
+        work(() => this.#renew(operation))
           .finally(() => (inTime = this.#settled(operation)))
           .then(
             value => {
@@ -115,6 +117,13 @@ export class Guard {
       if (queued) this.#queue.add(operation)
       else begin()
     })
+  }
+
+  /** Not for one that was answered already. */
+  #renew(operation: Operation): void {
+    if (!this.#pending.delete(operation)) return
+    operation.expiresAtMs = performance.now() + this.#limits.deadlineMs
+    this.#pending.add(operation)
   }
 
   /** Frees the place of an operation for the next in the queue; whether it settled before its deadline. */

@@ -16,6 +16,7 @@ import type {
   ProbeStep,
   ReadOptions,
   Removal,
+  RemoveAllOptions,
 } from './store.ts'
 
 export interface GuardedStore extends ArtifactStore {
@@ -108,8 +109,15 @@ class GuardedView implements GuardedStore {
     return this.#guard.run('remove', path, () => this.#inner.remove(path, options))
   }
 
-  removeAll(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Removal> {
-    return this.#guard.run('remove', path, () => this.#inner.removeAll(path, options))
+  /** The deadline is one for each step of it. */
+  removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
+    return this.#guard.run('remove', path, renew => {
+      const onProgress = (): void => {
+        renew()
+        options.onProgress?.()
+      }
+      return this.#inner.removeAll(path, { ...options, onProgress })
+    })
   }
 
   scoped(folder: ArtifactPath): GuardedStore {

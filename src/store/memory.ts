@@ -17,6 +17,7 @@ import {
   type Precondition,
   type ReadOptions,
   type Removal,
+  type RemoveAllOptions,
 } from './store.ts'
 
 interface MemoryFile {
@@ -140,7 +141,7 @@ export class MemoryStore implements ArtifactStore {
     })
   }
 
-  removeAll(path: ArtifactPath, options: { readonly signal?: AbortSignal } = {}): Promise<Removal> {
+  removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
     return new Promise(resolve => {
       throwIfAborted(options.signal, 'remove', path)
       if (path === ROOT) throw storeError('InvalidArgument', 'remove', path)

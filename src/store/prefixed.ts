@@ -15,6 +15,7 @@ import type {
   PendingArtifact,
   ReadOptions,
   Removal,
+  RemoveAllOptions,
 } from './store.ts'
 
 /**
@@ -103,7 +104,7 @@ class PrefixedStore implements ArtifactStore {
     await this.#inner.remove(joinPath(this.#folder, path), options).catch(this.#rethrow)
   }
 
-  async removeAll(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Removal> {
+  async removeAll(path: ArtifactPath, options?: RemoveAllOptions): Promise<Removal> {
     const { removed, failures } = await this.#inner
       .removeAll(joinPath(this.#folder, path), options)
       .catch(this.#rethrow)

@@ -157,6 +157,12 @@ export interface ChangeOptions {
   readonly signal?: AbortSignal
 }
 
+export interface RemoveAllOptions {
+  readonly signal?: AbortSignal
+  /** Called at least whenever a request or a few hundred files are done: what takes long is not what hangs. */
+  readonly onProgress?: () => void
+}
+
 /** What was not removed, and why. */
 export interface RemovalFailure {
   readonly path: ArtifactPath
@@ -267,7 +273,7 @@ export interface ArtifactStore extends ReadableStore {
    * NotDirectory for a file. Of the root of a scoped view the folder itself goes too; the root of a store is not removed (InvalidArgument). What cannot be removed is
    * reported and everything else removed.
    */
-  removeAll(path: ArtifactPath, options?: { readonly signal?: AbortSignal }): Promise<Removal>
+  removeAll(path: ArtifactPath, options?: RemoveAllOptions): Promise<Removal>
 
   /**
    * Makes a copy of the file `from` at `to`, as `create` and `complete` would, without its bytes coming through here. Only where the store can: elsewhere it is read and written.
