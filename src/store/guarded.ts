@@ -5,7 +5,6 @@ import { ROOT, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
   Capabilities,
-  ChangeOptions,
   CreateOptions,
   Entry,
   ListOptions,
@@ -17,6 +16,7 @@ import type {
   ReadOptions,
   Removal,
   RemoveAllOptions,
+  RemoveOptions,
 } from './store.ts'
 
 export interface GuardedStore extends ArtifactStore {
@@ -105,7 +105,7 @@ class GuardedView implements GuardedStore {
     return this.#guard.run('write', ROOT, () => this.#inner.checkWritable(options))
   }
 
-  remove(path: ArtifactPath, options?: ChangeOptions): Promise<void> {
+  remove(path: ArtifactPath, options?: RemoveOptions): Promise<void> {
     return this.#guard.run('remove', path, () => this.#inner.remove(path, options))
   }
 

@@ -7,7 +7,6 @@ import {
   listKey,
   type ArtifactStore,
   type Capabilities,
-  type ChangeOptions,
   type CreateOptions,
   type Entry,
   type ListOptions,
@@ -18,6 +17,7 @@ import {
   type ReadOptions,
   type Removal,
   type RemoveAllOptions,
+  type RemoveOptions,
 } from './store.ts'
 
 interface MemoryFile {
@@ -48,7 +48,7 @@ export class MemoryStore implements ArtifactStore {
     this.makeDirectory(parentOf(path))
     this.#forget(path)
     this.#files.set(path, {
-      bytes: bytes.slice(),
+      bytes: Buffer.from(bytes),
       etag: this.#nextEtag(),
       lastModifiedMs: options.lastModifiedMs ?? Date.now(),
       rewritten: false,
@@ -129,14 +129,14 @@ export class MemoryStore implements ArtifactStore {
     return Promise.resolve()
   }
 
-  remove(path: ArtifactPath, options: ChangeOptions = {}): Promise<void> {
+  remove(path: ArtifactPath, options: RemoveOptions = {}): Promise<void> {
     return new Promise(resolve => {
       throwIfAborted(options.signal, 'remove', path)
       if (this.#directories.has(path)) throw storeError('IsDirectory', 'remove', path)
       if (!this.#files.has(path)) throw storeError('NotFound', 'remove', path)
       this.#checkPrecondition(path, 'remove', options.precondition)
       this.#forget(path)
-      this.#prune(parentOf(path))
+      this.#prune(parentOf(path), options.pruneBelow)
       resolve()
     })
   }
@@ -149,7 +149,8 @@ export class MemoryStore implements ArtifactStore {
       if (!this.#directories.has(path)) throw storeError('NotFound', 'remove', path)
       const removed = [...this.#files.keys()].filter(each => covers(path, each)).length
       this.forget(path)
-      this.#prune(parentOf(path))
+      options.onProgress?.()
+      this.#prune(parentOf(path), options.pruneBelow)
       resolve({ removed, failures: [] })
     })
   }
@@ -167,7 +168,7 @@ export class MemoryStore implements ArtifactStore {
     return {
       write: async chunk => {
         throwIfAborted(signal, 'write', path)
-        chunks.push(chunk.slice())
+        chunks.push(Buffer.from(chunk))
       },
       complete: async () => {
         throwIfAborted(signal, 'write', path)
@@ -197,8 +198,8 @@ export class MemoryStore implements ArtifactStore {
     if (!holds(precondition, this.#files.get(path)?.etag)) throw storeError('Changed', operation, path)
   }
 
-  #prune(folder: ArtifactPath): void {
-    for (let each = folder; each !== ROOT; each = parentOf(each)) {
+  #prune(folder: ArtifactPath, below = ROOT): void {
+    for (let each = folder; each !== ROOT && each !== below; each = parentOf(each)) {
       const isEmpty = ![...this.#files.keys(), ...this.#directories.keys()].some(
         path => path !== each && covers(each, path),
       )

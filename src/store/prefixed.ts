@@ -2,7 +2,7 @@
 import { isAppError } from '../errors.ts'
 import { renamed, storeError } from './failure.ts'
 import { folderAt } from './folder-at.ts'
-import { ROOT, joinPath, parsePath, relativeTo, type ArtifactPath } from './path.ts'
+import { ROOT, joinPath, parentOf, parsePath, relativeTo, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
   Capabilities,
@@ -16,6 +16,7 @@ import type {
   ReadOptions,
   Removal,
   RemoveAllOptions,
+  RemoveOptions,
 } from './store.ts'
 
 /**
@@ -99,14 +100,18 @@ class PrefixedStore implements ArtifactStore {
     return this.#inner.checkWritable(options)
   }
 
-  async remove(path: ArtifactPath, options?: ChangeOptions): Promise<void> {
+  async remove(path: ArtifactPath, options: RemoveOptions = {}): Promise<void> {
     if (path === ROOT) throw storeError('IsDirectory', 'remove', ROOT)
-    await this.#inner.remove(joinPath(this.#folder, path), options).catch(this.#rethrow)
+    const pruneBelow = joinPath(this.#folder, options.pruneBelow ?? ROOT)
+    await this.#inner.remove(joinPath(this.#folder, path), { ...options, pruneBelow }).catch(this.#rethrow)
   }
 
-  async removeAll(path: ArtifactPath, options?: RemoveAllOptions): Promise<Removal> {
+  async removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
+    // With the root of this view goes its folder, but nothing above it.
+    const pruneBelow =
+      path === ROOT ? parentOf(this.#folder) : joinPath(this.#folder, options.pruneBelow ?? ROOT)
     const { removed, failures } = await this.#inner
-      .removeAll(joinPath(this.#folder, path), options)
+      .removeAll(joinPath(this.#folder, path), { ...options, pruneBelow })
       .catch(this.#rethrow)
     return {
       removed,

@@ -157,8 +157,15 @@ export interface ChangeOptions {
   readonly signal?: AbortSignal
 }
 
+export interface RemoveOptions extends ChangeOptions {
+  /** Where the removal of empty folders ends: this folder stays, and what is above it. The root of the view by default. */
+  readonly pruneBelow?: ArtifactPath
+}
+
 export interface RemoveAllOptions {
   readonly signal?: AbortSignal
+  /** As for `remove`. */
+  readonly pruneBelow?: ArtifactPath
   /** Called at least whenever a request or a few hundred files are done: what takes long is not what hangs. */
   readonly onProgress?: () => void
 }
@@ -266,7 +273,7 @@ export interface ArtifactStore extends ReadableStore {
    * Removes a file; of a link the link, never what it points to. IsDirectory for a folder, NotFound when nothing is there. Folders above it that are empty then are removed too, in a store
    * that has folders, but not the root of this view.
    */
-  remove(path: ArtifactPath, options?: ChangeOptions): Promise<void>
+  remove(path: ArtifactPath, options?: RemoveOptions): Promise<void>
 
   /**
    * Removes a folder with everything in it, what no ArtifactPath can name too, and then the folders above it like `remove`; links are removed, not followed. NotFound when nothing is there,

@@ -4,7 +4,9 @@ import type { MakeHarness } from './harness.ts'
 import { listCases } from './list-cases.ts'
 import { linkCases } from './link-cases.ts'
 import { readCases } from './read-cases.ts'
+import { removeCases } from './remove-cases.ts'
 import { statCases } from './stat-cases.ts'
+import { writeCases } from './write-cases.ts'
 import type { Capabilities } from '../../src/store/store.ts'
 
 /** Holds the stores that `make` gives to the whole contract. */
@@ -13,6 +15,8 @@ export function describeStore(name: string, capabilities: Capabilities, make: Ma
     statCases(capabilities, make)
     listCases(capabilities, make)
     readCases(capabilities, make)
+    writeCases(capabilities, make)
+    removeCases(capabilities, make)
     if (capabilities.links) linkCases(make)
   })
 }
