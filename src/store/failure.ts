@@ -64,6 +64,15 @@ export function storeError(
   })
 }
 
+/** Nobody may change anything by this connection. */
+export function readOnlyConnection(operation: StoreOperation, path: ArtifactPath): AppError {
+  return new AppError(
+    'PermissionDenied',
+    'These outputs can only be read: the operator configured their connection as read-only.',
+    { op: operation, path },
+  )
+}
+
 const TROUBLES: Readonly<Record<StoreTrouble, string>> = {
   unreachable: 'cannot be reached: try again later',
   timeout: 'did not answer in time: try again later',

@@ -15,6 +15,11 @@ const KINDS: Readonly<Record<string, StoreErrorKind>> = {
   EISDIR: 'IsDirectory',
   EACCES: 'PermissionDenied',
   EPERM: 'PermissionDenied',
+  EROFS: 'PermissionDenied',
+  ENOSPC: 'NoSpace',
+  EDQUOT: 'NoSpace',
+  // A limit on the size of files, of the file system or of the process.
+  EFBIG: 'NoSpace',
   EMFILE: 'Unavailable',
   ENFILE: 'Unavailable',
   ENOMEM: 'Unavailable',
@@ -67,8 +72,17 @@ export function isDenied(error: unknown): boolean {
   return KINDS[errnoOf(error) ?? ''] === 'PermissionDenied'
 }
 
+export function readOnlyMount(cause: unknown): AppError {
+  return new AppError(
+    'PermissionDenied',
+    'These outputs can only be read: their volume is mounted read-only, which the operator can change.',
+    { op: 'write', cause },
+  )
+}
+
 /** The failure of a system call as an AppError; an AppError is returned as it is. */
 export function localError(error: unknown, operation: StoreOperation, path: ArtifactPath): AppError {
   if (error instanceof AppError) return error
+  if (errnoOf(error) === 'EROFS') return readOnlyMount(error)
   return storeError(KINDS[errnoOf(error) ?? ''] ?? 'Internal', operation, path, error)
 }

@@ -10,6 +10,15 @@ import type { ArtifactPath } from './path.ts'
 const O_PATH = 0o10000000
 const O_READ = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY
 
+/** Another file has the path by now. Only where a file is found by its real path; a descriptor leads to the file that it was made for. */
+export class Replaced extends Error {
+  readonly code = 'ENOENT'
+
+  constructor() {
+    super('The file was replaced while it was opened.')
+  }
+}
+
 /** The folder that a store or a scoped view of it must not leave. */
 export interface Boundary {
   readonly root: RootFolder
@@ -149,7 +158,7 @@ export async function openLocated(located: Located, boundary: Boundary): Promise
   try {
     const stats = await fstat(fd, isLocal)
     if (stats.ino !== located.stats.ino || stats.dev !== located.stats.dev || !stats.isFile())
-      throw Object.assign(new Error('The file was replaced while it was opened.'), { code: 'ENOENT' })
+      throw new Replaced()
     return {
       fd,
       stats,

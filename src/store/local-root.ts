@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { CallBudget, CloseQueue } from './local-batch.ts'
 import { isMissing, isStale, localError } from './local-errors.ts'
 import { askForNames } from './local-locate.ts'
+import { Turns } from './local-lock.ts'
 import { Mounts } from './local-mounts.ts'
 import { ROOT } from './path.ts'
 import { storeError, type StoreOperation } from './failure.ts'
@@ -55,6 +56,7 @@ export class LocalRoot {
   #wasMount = false
   readonly calls = new CallBudget()
   readonly closes = new CloseQueue()
+  readonly turns = new Turns()
   readonly reader: Reader = {
     uid: process.geteuid?.() ?? 0,
     gids: new Set([process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])]),

@@ -2,10 +2,22 @@
 import type { CallBudget } from './local-batch.ts'
 import { isDenied, isMissing, isStale, localError } from './local-errors.ts'
 import { isAppError } from '../errors.ts'
-import { askForNames, boundaryOf, bytesOf, locate, type Boundary, type Located } from './local-locate.ts'
+import {
+  askForNames,
+  boundaryOf,
+  bytesOf,
+  locate,
+  Replaced,
+  type Boundary,
+  type Located,
+} from './local-locate.ts'
 import { storeError, type StoreOperation } from './failure.ts'
+import type { Turns } from './local-lock.ts'
 import type { LocalRoot, Reader, RootFolder } from './local-root.ts'
 import { ROOT, joinPath, type ArtifactPath } from './path.ts'
+
+/** How often a file is looked for that is replaced while it is opened. */
+const MAX_REPLACED = 100
 
 /** A folder that is held open while it is being read. */
 export interface OpenFolder {
@@ -30,6 +42,16 @@ export class LocalScope {
 
   get reader(): Reader {
     return this.#root.reader
+  }
+
+  /** The whole store, of which this is a part. */
+  get whole(): LocalScope {
+    return this.#folder === ROOT ? this : new LocalScope(this.#root, ROOT, this.#hasProc)
+  }
+
+  /** Of changes, by paths of the whole store. */
+  get turns(): Turns {
+    return this.#root.turns
   }
 
   within(folder: ArtifactPath): LocalScope {
@@ -129,16 +151,19 @@ export class LocalScope {
     operation: StoreOperation,
     work: (located: Located, boundary: Boundary) => Promise<T> | T,
   ): Promise<T> {
-    try {
-      const target = diskPath(boundary.root, this.pathInStore(path))
-      const located = await locate(boundary, target, operation, path)
+    const target = diskPath(boundary.root, this.pathInStore(path))
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await work(located, boundary)
-      } finally {
-        located.release()
+        const located = await locate(boundary, target, operation, path)
+        try {
+          return await work(located, boundary)
+        } finally {
+          located.release()
+        }
+      } catch (error) {
+        // Writers replace a file in one step, so there is one to be found.
+        if (!(error instanceof Replaced) || attempt === MAX_REPLACED) throw localError(error, operation, path)
       }
-    } catch (error) {
-      throw localError(error, operation, path)
     }
   }
 }

@@ -1,10 +1,11 @@
 // The store of a local path, of a mounted volume too. See `local-locate.ts` for how it stays inside its root.
-import { existsSync } from 'node:fs'
+import { access, constants, existsSync } from 'node:fs'
 import { isAppError } from '../errors.ts'
 import type { Delivery } from './definition.ts'
-import { storeError, throwIfAborted } from './failure.ts'
+import { readOnlyConnection, storeError, throwIfAborted, type StoreOperation } from './failure.ts'
 import { checkEnterable, entryOf, etagOf, isReadable, modeAllows, settle } from './local-entry.ts'
-import { isDenied } from './local-errors.ts'
+import { errnoOf, isDenied, readOnlyMount } from './local-errors.ts'
+import { sweep } from './local-journal.ts'
 import { listFolder } from './local-list.ts'
 import {
   askForNames,
@@ -16,12 +17,17 @@ import {
 } from './local-locate.ts'
 import { probeLocal } from './local-probe.ts'
 import { LocalArtifact } from './local-read.ts'
+import { removeFile, removeTree } from './local-remove.ts'
 import { LocalRoot } from './local-root.ts'
 import { LocalScope } from './local-scope.ts'
+import { moveFile } from './local-move.ts'
+import { createPending } from './local-write.ts'
 import { ROOT, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
   Capabilities,
+  ChangeOptions,
+  CreateOptions,
   DirectDelivery,
   Entry,
   ListOptions,
@@ -30,6 +36,8 @@ import type {
   PendingArtifact,
   Probe,
   Removal,
+  RemoveAllOptions,
+  RemoveOptions,
 } from './store.ts'
 
 export interface LocalStoreOptions {
@@ -63,6 +71,7 @@ class LocalStore implements ArtifactStore {
   }
   readonly #scope: LocalScope
   readonly #options: LocalStoreOptions
+  readonly #stat = (path: ArtifactPath): Promise<Entry> => this.stat(path)
 
   constructor(scope: LocalScope, options: LocalStoreOptions) {
     this.#scope = scope
@@ -110,20 +119,34 @@ class LocalStore implements ArtifactStore {
     })
   }
 
-  create(path: ArtifactPath): Promise<PendingArtifact> {
-    return Promise.reject(storeError('Internal', 'write', path))
+  async create(path: ArtifactPath, options: CreateOptions = {}): Promise<PendingArtifact> {
+    this.#refuseReadOnly('write', path)
+    return createPending(this.#scope, path, this.#stat, options)
   }
 
-  checkWritable(): Promise<void> {
-    return Promise.resolve()
+  async checkWritable(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    throwIfAborted(options.signal, 'write', ROOT)
+    this.#refuseReadOnly('write', ROOT)
+    await checkMount(this.#scope.whole)
   }
 
-  remove(path: ArtifactPath): Promise<void> {
-    return Promise.reject(storeError('Internal', 'remove', path))
+  async remove(path: ArtifactPath, options: RemoveOptions = {}): Promise<void> {
+    this.#refuseReadOnly('remove', path)
+    await removeFile(this.#scope, path, this.#stat, options)
   }
 
-  removeAll(path: ArtifactPath): Promise<Removal> {
-    return Promise.reject(storeError('Internal', 'remove', path))
+  async removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
+    this.#refuseReadOnly('remove', path)
+    return removeTree(this.#scope, path, options)
+  }
+
+  async move(from: ArtifactPath, to: ArtifactPath, options: ChangeOptions = {}): Promise<Entry> {
+    this.#refuseReadOnly('write', to)
+    return moveFile(this.#scope, from, to, this.#stat, options)
+  }
+
+  sweep(olderThanMs: number, options?: { readonly signal?: AbortSignal }): Promise<number> {
+    return sweep(this.#scope, olderThanMs, options)
   }
 
   scoped(folder: ArtifactPath): ArtifactStore {
@@ -155,10 +178,22 @@ class LocalStore implements ArtifactStore {
     return probeLocal(this, this.#scope, { readOnly: this.#options.readOnly ?? false, ...options })
   }
 
+  #refuseReadOnly(operation: StoreOperation, path: ArtifactPath): void {
+    if (this.#options.readOnly === true) throw readOnlyConnection(operation, path)
+  }
+
   /** Nothing is open between calls, and opened artifacts belong to their openers. */
   close(): Promise<void> {
     return Promise.resolve()
   }
+}
+
+/** Whether the volume takes changes at all; what a single folder permits shows there. */
+async function checkMount(whole: LocalScope): Promise<void> {
+  await whole.folder(ROOT, 'write', async ({ located }) => {
+    const error = await new Promise<unknown>(resolve => access(located.at, constants.W_OK, resolve))
+    if (errnoOf(error) === 'EROFS') throw readOnlyMount(error)
+  })
 }
 
 /** A scope that turns out to be a file holds nothing. */

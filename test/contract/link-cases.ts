@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { listKey, type ArtifactStore } from '../../src/store/store.ts'
 import { eachCase } from './each-case.ts'
+import { contentOf, put } from './write-cases.ts'
 import { at, bytes, listAll, readAll, withOpen, type MakeHarness } from './harness.ts'
 
 async function keysOf(store: ArtifactStore, folder: string, recursive = true): Promise<string[]> {
@@ -140,6 +141,67 @@ export function linkCases(make: MakeHarness): void {
         if (content.status === 'fulfilled') expect(content.value.toString()).toBe('inside')
         expect(secret).toMatchObject({ status: 'rejected', reason: { kind: 'NotFound' } })
       }
+    })
+
+    it('lead a new file to where they point, within the store only', async () => {
+      await harness().write('real/file', bytes('content'))
+      await harness().write('run/inside/file', bytes('inside'))
+      await link('to-folder', 'real')
+      await link('run/out', '../real')
+      await link('run/in', 'inside')
+      await link('run/nowhere', 'missing')
+      const { store } = harness()
+      await put(store, 'to-folder/new', bytes('new'))
+      expect(await contentOf(store, 'real/new')).toBe('new')
+      const run = store.scoped(at('run'))
+      await put(run, 'in/new', bytes('new'))
+      expect(await contentOf(store, 'run/inside/new')).toBe('new')
+      for (const path of ['out/escaped', 'out/deeper/escaped', 'nowhere/file', 'nowhere/deeper/file'])
+        await expect(put(run, path, bytes('x'))).rejects.toMatchObject({ kind: 'NotDirectory', path })
+      expect(await keysOf(store, 'real')).toEqual(['file', 'new'])
+    })
+
+    it('are replaced by a new file, moved by nobody, and removed alone', async () => {
+      await harness().write('real/file', bytes('content'))
+      await link('run/link', '../real/file')
+      await link('run/other', '../real/file')
+      await link('run/folder', '../real')
+      const { store } = harness()
+      const run = store.scoped(at('run'))
+      await expect(put(run, 'link', bytes('x'), { precondition: { type: 'absent' } })).rejects.toMatchObject({
+        kind: 'Changed',
+      })
+      await put(run, 'link', bytes('replaced'))
+      expect(await contentOf(store, 'run/link')).toBe('replaced')
+      await expect(store.move!(at('run/other'), at('run/moved'))).rejects.toMatchObject({
+        kind: 'InvalidArgument',
+      })
+      await run.remove(at('other'))
+      await store.remove(at('run/folder'))
+      expect(await keysOf(store, '')).toEqual(['real/', 'real/file', 'run/', 'run/link'])
+      expect(await contentOf(store, 'real/file')).toBe('content')
+    })
+
+    it('go with the folder that is removed, and what they point to stays', async () => {
+      await harness().write('real/file', bytes('content'))
+      await harness().write('run/a/b', bytes('b'))
+      await link('run/a/out', '../../real')
+      await link('run/a/out-file', '../../real/file')
+      await link('run/a/self', '.')
+      await link('run/a/dangling', 'nowhere')
+      await link('run/as-folder', 'a')
+      const { store } = harness()
+      expect(await store.removeAll(at('run/as-folder'))).toEqual({ removed: 1, failures: [] })
+      expect(await contentOf(store, 'run/a/b')).toBe('b')
+      expect(await store.removeAll(at('run/a'))).toEqual({ removed: 5, failures: [] })
+      expect(await keysOf(store, '')).toEqual(['real/', 'real/file'])
+      // A run whose folder is a link does not exist.
+      await link('fake', 'real')
+      const fake = store.scoped(at('fake'))
+      await expect(put(fake, 'file', bytes('x'))).rejects.toMatchObject({ kind: 'NotDirectory' })
+      await expect(fake.removeAll(at(''))).rejects.toMatchObject({ kind: 'NotFound' })
+      await expect(fake.remove(at('file'))).rejects.toMatchObject({ kind: 'NotFound' })
+      expect(await contentOf(store, 'real/file')).toBe('content')
     })
   })
 }

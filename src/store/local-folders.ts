@@ -1,0 +1,115 @@
+// Folders as files need them: made when something is written, removed when nothing is left in them.
+import { constants } from 'node:fs'
+import { mkdir, open, rmdir } from 'node:fs/promises'
+import { isAppError } from '../errors.ts'
+import { renamed, storeError, type StoreOperation } from './failure.ts'
+import { errnoOf } from './local-errors.ts'
+import type { LocalScope, OpenFolder } from './local-scope.ts'
+import { nameOf, parentOf, ROOT, type ArtifactPath } from './path.ts'
+
+/** Does `work` in the folder that holds `path`; failures to find it are about `path`. */
+export async function inFolderOf<T>(
+  scope: LocalScope,
+  path: ArtifactPath,
+  operation: StoreOperation,
+  work: (folder: OpenFolder, name: string) => Promise<T>,
+): Promise<T> {
+  try {
+    return await scope.folder(parentOf(path), operation, folder => work(folder, nameOf(path)))
+  } catch (error) {
+    if (!isAppError(error) || error.path !== parentOf(path)) throw error
+    if (isAppError(error, 'NotFound', 'NotDirectory')) throw storeError('NotFound', operation, path, error)
+    throw renamed(error, path)
+  }
+}
+
+/**
+ * Makes the folder `path` of a view and all above it that are missing, the view's own too; gives those that it made, the outermost first, as the store's root calls them.
+ *
+ * NotDirectory, of `about`, when a file is in the way, or a link that leads nowhere or out of the view.
+ */
+export async function makeFolders(
+  scope: LocalScope,
+  path: ArtifactPath,
+  about: ArtifactPath,
+): Promise<readonly ArtifactPath[]> {
+  const made: ArtifactPath[] = []
+  const ensure = async (view: LocalScope, folder: ArtifactPath): Promise<void> => {
+    if (await isFolder(view, folder, about)) return
+    // Above the view there is only the store, in which it lies at a path without links.
+    const outer = folder === ROOT ? view.whole : view
+    const inOuter = folder === ROOT ? view.pathInStore(ROOT) : folder
+    if (inOuter === ROOT) throw storeError('Unavailable', 'write', about)
+    await ensure(outer, parentOf(inOuter))
+    await outer.folder(parentOf(inOuter), 'write', async ({ located }) => {
+      try {
+        await mkdir(`${located.at}/${nameOf(inOuter)}`)
+        made.push(outer.pathInStore(inOuter))
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw error
+      }
+      await syncFolder(located.at)
+    })
+    if (!(await isFolder(view, folder, about))) throw storeError('NotDirectory', 'write', about)
+  }
+  try {
+    await ensure(scope, path)
+  } catch (error) {
+    await removeFolders(scope, made)
+    throw isAppError(error) ? renamed(error, about) : error
+  }
+  return made
+}
+
+async function isFolder(view: LocalScope, folder: ArtifactPath, about: ArtifactPath): Promise<boolean> {
+  try {
+    await view.folder(folder, 'write', () => Promise.resolve())
+    return true
+  } catch (error) {
+    if (isAppError(error, 'NotDirectory')) throw storeError('NotDirectory', 'write', about, error)
+    if (isAppError(error, 'NotFound')) return false
+    throw error
+  }
+}
+
+/** Removes folders that `makeFolders` made, as far as they are still empty. */
+export async function removeFolders(scope: LocalScope, made: readonly ArtifactPath[]): Promise<void> {
+  for (const folder of made.toReversed()) if (!(await removedEmpty(scope.whole, folder))) return
+}
+
+/** Removes `folder` and those above it that are empty, up to but without `below` and the root of the view. */
+export async function pruneFolders(
+  scope: LocalScope,
+  folder: ArtifactPath,
+  below: ArtifactPath = ROOT,
+): Promise<void> {
+  for (let each = folder; each !== ROOT && each !== below; each = parentOf(each))
+    if (!(await removedEmpty(scope, each))) return
+}
+
+/** Whether the folder is not there any more. Whatever keeps it, it may stay: nobody asked for its removal. */
+async function removedEmpty(view: LocalScope, folder: ArtifactPath): Promise<boolean> {
+  try {
+    await inFolderOf(view, folder, 'remove', ({ located }, name) => rmdir(`${located.at}/${name}`))
+    return true
+  } catch (error) {
+    return isAppError(error, 'NotFound')
+  }
+}
+
+/** Not every file system can bring a folder to the disk by itself; those that cannot, need not. */
+const NOT_POSSIBLE = new Set(['EINVAL', 'EBADF', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES', 'EPERM'])
+
+/** Brings the names in a folder to the disk (fsync(2): syncing a file does not ensure that its entry in the folder has reached the disk). */
+export async function syncFolder(at: string): Promise<void> {
+  try {
+    const folder = await open(at, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  } catch (error) {
+    if (!NOT_POSSIBLE.has(errnoOf(error) ?? '')) throw error
+  }
+}

@@ -1,0 +1,87 @@
+// One change at a time of what a name in a folder stands for, also among processes and machines that share a volume.
+import { open, rename, stat, unlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { storeError } from './failure.ts'
+import { errnoOf } from './local-errors.ts'
+import { lockName, PENDING_FILE_PREFIX } from './local-names.ts'
+import type { ArtifactPath } from './path.ts'
+
+/** A lock is held for a few system calls; one of this age belongs to a process that ended in between. */
+const STALE_MS = 60_000
+const PATIENCE_MS = 20_000
+const FIRST_PAUSE_MS = 2
+const MAX_PAUSE_MS = 100
+
+/** Turns among the changes of this process, by name: what is queued here does not have to ask the disk. */
+export class Turns {
+  readonly #last = new Map<string, Promise<undefined>>()
+
+  /** Does `work` when all work before it with the same key has ended. */
+  async take<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key)
+    const { promise: ended, resolve: end } = Promise.withResolvers<undefined>()
+    this.#last.set(key, ended)
+    try {
+      await before
+      return await work()
+    } finally {
+      if (this.#last.get(key) === ended) this.#last.delete(key)
+      end(undefined)
+    }
+  }
+}
+
+/**
+ * Does `work` while the name is locked in the folder at the disk path `folder`: by a file that only one can create (open(2), O_EXCL; atomic on NFS from version 3 on).
+ *
+ * Unavailable when others hold it for long. Whoever changes files past the service knows nothing of locks.
+ */
+export async function withLock<T>(
+  folder: string,
+  name: string,
+  path: ArtifactPath,
+  work: () => Promise<T>,
+): Promise<T> {
+  const lock = `${folder}/${lockName(name)}`
+  await acquire(lock, folder, path)
+  try {
+    return await work()
+  } finally {
+    await unlink(lock).catch(() => undefined)
+  }
+}
+
+async function acquire(lock: string, folder: string, path: ArtifactPath): Promise<void> {
+  const endsAtMs = performance.now() + PATIENCE_MS
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
+    try {
+      const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
+      const file = await open(lock, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+      await file.close()
+      return
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    }
+    if (await removedStale(lock, folder)) continue
+    if (performance.now() > endsAtMs) throw storeError('Unavailable', 'write', path)
+    await sleep(pauseMs * (0.5 + Math.random()))
+  }
+}
+
+/** Whether there was a lock that nobody holds any more. Two that find it at once must not both remove it: the second would remove the first one's new lock. */
+async function removedStale(lock: string, folder: string): Promise<boolean> {
+  const found = await stat(lock).catch(() => undefined)
+  if (found === undefined || Date.now() - found.mtimeMs < STALE_MS) return false
+  const aside = `${folder}/${PENDING_FILE_PREFIX}${randomUUID()}`
+  try {
+    await rename(lock, aside)
+    const taken = await stat(aside)
+    if (taken.ino !== found.ino) await rename(aside, lock)
+    else await unlink(aside)
+    return taken.ino === found.ino
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,68 @@
+// Moving a file within a local store: one rename, whatever its size.
+import { AppError } from '../errors.ts'
+import { storeError, throwIfAborted } from './failure.ts'
+import { inFolderOf, makeFolders, pruneFolders, removeFolders, syncFolder } from './local-folders.ts'
+import { isTransientName, refuseOwnName } from './local-names.ts'
+import type { LocalScope, OpenFolder } from './local-scope.ts'
+import { attributesOf, exclusively, giveName, refuseFolder, type Stat } from './local-write.ts'
+import { parentOf, ROOT, type ArtifactPath } from './path.ts'
+import type { ChangeOptions, Entry } from './store.ts'
+
+/** `ArtifactStore.move`. */
+export async function moveFile(
+  scope: LocalScope,
+  from: ArtifactPath,
+  to: ArtifactPath,
+  stat: Stat,
+  { precondition, signal }: ChangeOptions,
+): Promise<Entry> {
+  throwIfAborted(signal, 'write', to)
+  for (const path of [from, to]) if (path === ROOT) throw storeError('IsDirectory', 'write', path)
+  refuseOwnName(to, 'write')
+  const give = (
+    source: OpenFolder,
+    sourceName: string,
+    target: OpenFolder,
+    targetName: string,
+  ): Promise<void> =>
+    exclusively(scope, target, to, async () => {
+      await checkSource(source, sourceName, from)
+      await refuseFolder(target, targetName, to)
+      await giveName(
+        `${source.located.at}/${sourceName}`,
+        `${target.located.at}/${targetName}`,
+        to,
+        precondition,
+        stat,
+      )
+      await syncFolder(target.located.at)
+      await syncFolder(source.located.at)
+    })
+  // Before any folder is made for nothing.
+  await inFolderOf(scope, from, 'write', (folder, name) => checkSource(folder, name, from))
+  const made = await makeFolders(scope, parentOf(to), to)
+  try {
+    await inFolderOf(scope, from, 'write', (source, sourceName) =>
+      inFolderOf(scope, to, 'write', (target, targetName) => give(source, sourceName, target, targetName)),
+    )
+  } catch (error) {
+    await removeFolders(scope, made)
+    throw error
+  }
+  await pruneFolders(scope, parentOf(from))
+  return stat(to)
+}
+
+async function checkSource({ located }: OpenFolder, name: string, path: ArtifactPath): Promise<void> {
+  const found = await attributesOf(`${located.at}/${name}`)
+  if (found === undefined || isTransientName(name, located.isLocal))
+    throw storeError('NotFound', 'write', path)
+  if (found.isDirectory()) throw storeError('IsDirectory', 'write', path)
+  // Elsewhere it might point to something else.
+  if (found.isSymbolicLink())
+    throw new AppError('InvalidArgument', `'${path}' is a symbolic link: copy it instead.`, {
+      op: 'write',
+      path,
+    })
+  if (!found.isFile()) throw storeError('NotFound', 'write', path)
+}
