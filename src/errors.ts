@@ -12,6 +12,8 @@ export const ERROR_KINDS = [
   'Changed',
   'RangeNotSatisfiable',
   'TooLarge',
+  'UnsupportedMediaType',
+  'TimedOut',
   'NoSpace',
   'Unsupported',
   'RateLimited',

@@ -19,6 +19,8 @@ export interface Config {
     /** Processes that answer requests; 'auto' is one for each core. */
     readonly workers: number | 'auto'
     readonly allowUnauthenticated: boolean
+    /** Whether changes need no authentication either, where others than this machine can reach `host`. */
+    readonly allowUnauthenticatedChanges: boolean
     /** How long running transfers may go on after SIGTERM. */
     readonly drainTimeoutMs: number
   }
@@ -39,6 +41,12 @@ export interface Config {
     readonly maxBytes: number
     /** Archives being sent at once by one process. */
     readonly maxInProgress: number
+  }
+  readonly uploads: {
+    /** Bytes of one file. */
+    readonly maxBytes: number
+    /** How long a body may stand still. */
+    readonly idleTimeoutMs: number
   }
   readonly digests: {
     /** Files up to this size get a Repr-Digest when it is asked for and not known yet. */

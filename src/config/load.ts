@@ -144,6 +144,7 @@ function toConfig(values: Values, connections: readonly StoreDefinition[]): Conf
       basePath: values['server.basePath'],
       workers: values['server.workers'],
       allowUnauthenticated: values['server.allowUnauthenticated'],
+      allowUnauthenticatedChanges: values['server.allowUnauthenticatedChanges'],
       drainTimeoutMs: values['server.drainTimeout'],
     },
     logLevel: values.logLevel,
@@ -160,6 +161,10 @@ function toConfig(values: Values, connections: readonly StoreDefinition[]): Conf
       maxEntries: values['archives.maxEntries'],
       maxBytes: values['archives.maxBytes'],
       maxInProgress: values['archives.maxInProgress'],
+    },
+    uploads: {
+      maxBytes: values['uploads.maxBytes'],
+      idleTimeoutMs: values['uploads.idleTimeout'],
     },
     digests: { maxBytes: values['digests.maxBytes'] },
   }

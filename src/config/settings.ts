@@ -70,6 +70,13 @@ export const SETTINGS = {
     flag: 'allow-unauthenticated',
     meaning: 'Serve everybody who can reach the address, without any authentication.',
   }),
+  'server.allowUnauthenticatedChanges': setting({
+    type: boolean,
+    default: false,
+    env: 'ALLOW_UNAUTHENTICATED_CHANGES',
+    meaning:
+      'Let everybody who can reach an address other than loopback upload and delete too. On loopback changes are always possible.',
+  }),
   'server.drainTimeout': setting({
     type: duration(0, 24 * 3_600_000),
     default: 25_000,
@@ -155,6 +162,19 @@ export const SETTINGS = {
     default: 64,
     env: 'ARCHIVES_MAX_IN_PROGRESS',
     meaning: 'Archives that one process sends at once; more are answered 503.',
+  }),
+  'uploads.maxBytes': setting({
+    type: size,
+    default: 5 * 1024 * GiB,
+    env: 'UPLOADS_MAX_BYTES',
+    meaning: 'Size of one uploaded file; a larger one is answered 413.',
+  }),
+  'uploads.idleTimeout': setting({
+    type: duration(1_000, 3_600_000),
+    default: 60_000,
+    env: 'UPLOADS_IDLE_TIMEOUT',
+    meaning:
+      'How long an upload may stand still before it is answered 408 and leaves nothing. There is no limit on how long it takes as a whole.',
   }),
   'digests.maxBytes': setting({
     type: size,

@@ -17,6 +17,8 @@ const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string
   Changed: [412, 'A precondition failed'],
   RangeNotSatisfiable: [416, 'The range lies outside'],
   TooLarge: [413, 'Too large'],
+  UnsupportedMediaType: [415, 'The body is of a kind that is not taken'],
+  TimedOut: [408, 'The body did not come in time'],
   NoSpace: [507, 'The store is full'],
   Unsupported: [405, 'The method is not allowed'],
   RateLimited: [503, 'Busy'],

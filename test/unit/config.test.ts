@@ -49,6 +49,7 @@ describe('the effective configuration', () => {
         basePath: '',
         workers: 1,
         allowUnauthenticated: false,
+        allowUnauthenticatedChanges: false,
         drainTimeoutMs: 25_000,
       },
       logLevel: 'info',
@@ -71,6 +72,7 @@ describe('the effective configuration', () => {
       },
       store: { maxOperations: 48, deadlineMs: 30_000 },
       archives: { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 64 },
+      uploads: { maxBytes: 5 * 1024 ** 4, idleTimeoutMs: 60_000 },
       digests: { maxBytes: 64 * 1024 ** 2 },
     })
   })
