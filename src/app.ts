@@ -4,10 +4,12 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
+import { isLoopback } from './config/address.ts'
 import type { Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
 import { Digests } from './content/digest.ts'
 import { AppError } from './errors.ts'
+import { boundUnread } from './http/body.ts'
 import { parseDescription } from './http/description.ts'
 import { requestIdOf } from './http/exchange.ts'
 import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
@@ -21,8 +23,9 @@ import { Runs } from './runs/runs.ts'
 import { openStores } from './store/open.ts'
 import type { ArtifactStore } from './store/store.ts'
 
-/** A list of paths for an archive. */
+/** A list of paths, as a form or JSON. */
 const MAX_BODY_BYTES = 1024 * 1024
+const MAX_BODY_MS = 60_000
 
 export interface AppDependencies {
   readonly config: Config
@@ -61,7 +64,10 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.set('strict routing', true)
 
   const base = config.server.basePath
-  const validate = createRequestValidator(description, { maxBodyBytes: MAX_BODY_BYTES })
+  const validate = createRequestValidator(description, {
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxBodyMs: MAX_BODY_MS,
+  })
   app.use(checkMessage)
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   app.use(base === '' ? '/' : base, artifacts(dependencies, connections, validate))
@@ -141,6 +147,8 @@ function artifacts(
   const dependencies = {
     connections,
     validate,
+    uploads: config.uploads,
+    isOpenToChanges: isLoopback(config.server.host) || config.server.allowUnauthenticatedChanges,
     archives: new Archives(config.archives),
     digests: new Digests(config.digests.maxBytes),
     problemFor: (error: unknown, request: Request, response: Response): Problem => {
@@ -180,6 +188,7 @@ function entry(app: Express): Pick<App, 'handler' | 'clientError'> {
     handler: (request, response) => {
       last.set(request.socket, response)
       requestIdOf(request, response)
+      boundUnread(request, response)
       const { url = '/' } = request
       if (!url.startsWith('/')) request.url = url.replace(/^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?\/?/i, '/')
       const begin = (): void => {
@@ -222,10 +231,8 @@ function failures(logger: Logger): ErrorRequestHandler {
     const error = toAppError(thrown)
     const id = requestIdOf(request, response)
     logFailure(logger, error, request, id)
-    // Whatever else comes of a body that nobody wants must not be read.
-    if (!response.headersSent && !request.complete) response.setHeader('Connection', 'close')
     if (response.headersSent || response.destroyed) response.destroy()
-    else sendProblem(response, error, id, request.method)
+    else sendProblem(request, response, error, id)
   }
 }
 

@@ -281,7 +281,16 @@ export interface paths {
          *     own: a download is resumed from here; or whose `Range` asks for the last bytes or for several parts, which not every store can give.
          */
         get: operations["readFile"];
-        put?: never;
+        /**
+         * Upload a file
+         * @description The body becomes the content of the file; the run and folders above it appear as needed. Until the answer nobody sees anything of it, and an upload that breaks off leaves nothing.
+         *     A file of that name is replaced; `If-None-Match: *` keeps it, `If-Match` replaces only the content that the client knows. The condition still holds in the moment in
+         *     which the file appears.
+         *
+         *     The media type of a file follows from its name: the `Content-Type` of the body does not matter. A body with a `Content-Encoding` is refused (415), and so is a part of a file (`Content-Range`, 400).
+         *     An upload may take as long as it likes, but must not stand still for longer than a minute (`uploads.idleTimeout`, 408).
+         */
+        put: operations["writeFile"];
         post?: never;
         delete?: never;
         options?: never;
@@ -772,6 +781,26 @@ export interface components {
             };
             content?: never;
         };
+        /** @description The file is there, where none was before. */
+        Created: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                ETag: components["headers"]["ETagOfFile"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The file is there, in place of the one before. */
+        Replaced: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                ETag: components["headers"]["ETagOfFile"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The path, a query parameter, a header or the body is not valid; `detail` says which and what is expected. */
         BadRequest: {
             headers: {
@@ -784,7 +813,10 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It exists but may not be read; for an archive, `path` names the member. */
+        /**
+         * @description It exists but may not be read; for an archive, `path` names the member. Or nothing may be changed - the store is read-only, the request comes from a page of another site, or changes without
+         *     authentication are switched off.
+         */
         Forbidden: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -821,7 +853,55 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The content is not the one that `If-Match` or `If-Unmodified-Since` asked for. */
+        /** @description The body stood still for too long, or a list did not come in a minute. */
+        RequestTimeout: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A folder is where the file would have to be, or a file where a folder would have to be. */
+        Conflict: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body has a content coding, and would be stored as something that it is not. */
+        UnsupportedMediaType: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The store is full, or a quota is used up. Nothing of the upload is left. */
+        InsufficientStorage: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The content is not the one that `If-Match`, `If-None-Match` or `If-Unmodified-Since` asked for. */
         PreconditionFailed: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -833,7 +913,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The archive would have more entries or bytes than configured, or the body is too long. */
+        /** @description The archive would have more entries or bytes than configured, or the body is too long (`uploads.maxBytes`). */
         TooLarge: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -1056,12 +1136,49 @@ export interface components {
          */
         IfUnmodifiedSince: string;
         /**
+         * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+         * @example "s-5f3759df"
+         */
+        IfMatchChange: string;
+        /**
+         * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+         * @example *
+         */
+        IfNoneMatchChange: string;
+        /**
+         * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+         * @example Tue, 01 Sep 2026 08:30:00 GMT
+         */
+        IfUnmodifiedSinceChange: string;
+        /**
+         * @description Digests of the body (RFC 9530 section 2), by `sha-256` or `sha-512`; another one is ignored. A body that has another digest is refused (400), and nothing is stored.
+         * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+         */
+        ContentDigest: string;
+        /**
+         * @description The same as `Content-Digest`, since the body is the whole content (RFC 9530 section 3).
+         * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+         */
+        ReprDigest: string;
+        /**
+         * @description The MD5 of the body as base64, as tools for S3 send it. Checked in the same way.
+         * @example 1B2M2Y8AsgTpgAmY7PhCfg==
+         */
+        ContentMd5: string;
+        /**
          * @description Ask for the SHA-256 of the whole content (RFC 9530 section 4). Sent where it is known or cheap; by HEAD of an object store, where it is known.
          * @example sha-256=10
          */
         WantReprDigest: string;
     };
     requestBodies: {
+        /** @description The bytes of the file, of any type. */
+        Content: {
+            content: {
+                "application/octet-stream": unknown;
+                "*/*": unknown;
+            };
+        };
         /** @description What to put into the archive, by paths relative to the folder. */
         Selection: {
             content: {
@@ -2602,6 +2719,96 @@ export interface operations {
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    writeFile: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
+                /**
+                 * @description Digests of the body (RFC 9530 section 2), by `sha-256` or `sha-512`; another one is ignored. A body that has another digest is refused (400), and nothing is stored.
+                 * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+                 */
+                "Content-Digest"?: components["parameters"]["ContentDigest"];
+                /**
+                 * @description The same as `Content-Digest`, since the body is the whole content (RFC 9530 section 3).
+                 * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+                 */
+                "Repr-Digest"?: components["parameters"]["ReprDigest"];
+                /**
+                 * @description The MD5 of the body as base64, as tools for S3 send it. Checked in the same way.
+                 * @example 1B2M2Y8AsgTpgAmY7PhCfg==
+                 */
+                "Content-MD5"?: components["parameters"]["ContentMd5"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+                /**
+                 * @description Path of the file in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints/model.pt
+                 */
+                path: components["parameters"]["FilePath"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Content"];
+        responses: {
+            201: components["responses"]["Created"];
+            204: components["responses"]["Replaced"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
         };
     };
     headFile: {

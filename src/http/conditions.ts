@@ -16,6 +16,22 @@ export interface Validators {
   readonly lastModifiedSeconds: number | undefined
 }
 
+/** Of what has a time of change, if it is known, and a tag. */
+export function validatorsOf(
+  {
+    etag,
+    lastModifiedMs,
+  }: { readonly etag: string | undefined; readonly lastModifiedMs: number | undefined },
+  nowMs: number,
+): Validators {
+  return {
+    etag: etag === undefined ? undefined : { weak: false, opaque: etag },
+    // Never later than Date (RFC 9110 8.8.2.1, a MUST): clocks of other machines, and what unpacked archives say, run ahead.
+    lastModifiedSeconds:
+      lastModifiedMs === undefined ? undefined : Math.floor(Math.min(lastModifiedMs, nowMs) / 1000),
+  }
+}
+
 /** `absent` when the header is missing or the RFC says to ignore it, which is then the same. */
 export type Condition = 'absent' | 'true' | 'false'
 

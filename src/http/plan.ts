@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Representation } from '../content/representation.ts'
-import { evaluate, type Validators } from './conditions.ts'
+import { evaluate, validatorsOf, type Validators } from './conditions.ts'
 import { formatEntityTag } from './entity-tag.ts'
 import { formatHttpDate } from './http-date.ts'
 import { parseRange, type ByteRange } from './range.ts'
@@ -69,15 +69,6 @@ export function plan(
   if (selection.length > 1 && representation.contentEncoding !== undefined)
     return whole(request, representation, current)
   return partial(selection, size, representation, current, options)
-}
-
-function validatorsOf({ etag, lastModifiedMs }: PlannedRepresentation, nowMs: number): Validators {
-  return {
-    etag: etag === undefined ? undefined : { weak: false, opaque: etag },
-    // Never later than Date (RFC 9110 8.8.2.1, a MUST): clocks of other machines, and what unpacked archives say, run ahead.
-    lastModifiedSeconds:
-      lastModifiedMs === undefined ? undefined : Math.floor(Math.min(lastModifiedMs, nowMs) / 1000),
-  }
 }
 
 function bodiless(status: 304 | 412 | 416, headers: Record<string, string>): Plan {

@@ -1,9 +1,10 @@
 // The one table from error kinds to status codes, and errors as application/problem+json (RFC 9457).
 import { randomUUID } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
 import type { ErrorKind, StoreTrouble } from '../errors.ts'
+import { endAnswer, isLingering } from './body.ts'
 
 const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string]>> = {
   NotFound: [404, 'Not found'],
@@ -123,10 +124,10 @@ const OF_CONTENT = [
 
 /** Answers with a problem; nothing of the answer may have been sent. Headers set before stay (Allow, Content-Range). */
 export function sendProblem(
+  request: IncomingMessage,
   response: ServerResponse,
   error: AppError,
   requestId: string,
-  method = 'GET',
 ): void {
   const problem = problemOf(error, requestId)
   const body = Buffer.from(`${problemText(problem)}\n`)
@@ -137,7 +138,7 @@ export function sendProblem(
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('X-Content-Type-Options', 'nosniff')
   if (error.temporary) response.setHeader('Retry-After', RETRY_AFTER_S)
-  response.end(method === 'HEAD' ? undefined : body)
+  endAnswer(request, response, request.method === 'HEAD' ? undefined : body)
 }
 
 /** What Node's parser says of a message that it does not take, by the error's code; everything else is a bad request. */
@@ -146,29 +147,45 @@ const UNPARSED: Readonly<Record<string, readonly [status: string, detail: string
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not come to its end in time.'],
 }
 
+/** How long a client may take to read what it did wrong. */
+const READING_MS = 2_000
+
 /**
  * Answers what is no request, or not in time, and closes the connection: nothing that follows on it can be understood.
  *
- * `before` is the last response on the connection. When it is still under way, nothing can be said without getting into its body.
+ * `before` is the last response on the connection. When it is under way, nothing can be said without getting into its body; when nothing of it was sent and the fault is in the body
+ * of its request, this is its answer.
  */
 export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, before?: ServerResponse): void {
-  if (!socket.writable || error.code === 'ECONNRESET' || before?.writableEnded === false) {
+  if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
-  if (before?.writableFinished === false) {
+  if (before !== undefined && isLingering(before)) {
+    before.end()
+    return
+  }
+  const isItsAnswer = before?.headersSent === false && !before.req.complete
+  if (before?.writableEnded === false && !isItsAnswer) {
+    socket.destroy()
+    return
+  }
+  if (before?.writableFinished === false && !isItsAnswer) {
     socket.end()
     return
   }
-  const [status, detail] = UNPARSED[error.code ?? ''] ?? [
-    '400 Bad Request',
-    'This is not a valid HTTP/1.1 request.',
-  ]
+  socket.end(unparsedText(error))
+  const timer = setTimeout(() => socket.destroy(), READING_MS)
+  socket.once('close', () => clearTimeout(timer))
+}
+
+function unparsedText({ code = '' }: NodeJS.ErrnoException): string {
+  const [status, detail] = UNPARSED[code] ?? ['400 Bad Request', 'This is not a valid HTTP/1.1 request.']
   const requestId = randomUUID()
   const problem = problemOf(new AppError('InvalidArgument', detail), requestId)
   const body = problemText({ ...problem, status: Number.parseInt(status) })
-  socket.end(
+  return (
     `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-      `X-Content-Type-Options: nosniff\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,
+    `X-Content-Type-Options: nosniff\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`
   )
 }

@@ -1,11 +1,13 @@
 // Requests against the API description: what reaches a route has only the parameters and the body that its operation allows.
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
-import express, { type Request, type RequestHandler } from 'express'
+import express, { type Request, type RequestHandler, type Response } from 'express'
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { components, operations } from '../generated/api.d.ts'
+import { invite } from './body.ts'
 import { createPathMatcher, endpointsOf, resolve } from './description.ts'
 import type { Description, Endpoint, RequestBody, Schema } from './description.ts'
+import { toAppError } from './problem.ts'
 import { compileField, invalid, quote, readFields } from './validate-fields.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -14,6 +16,8 @@ const JSON_TYPE = 'application/json'
 export interface ValidatorOptions {
   /** Bytes of a body, also after decompression. */
   readonly maxBodyBytes: number
+  /** From asking for a body to its end. */
+  readonly maxBodyMs: number
 }
 
 type Schemas = components['schemas']
@@ -34,7 +38,7 @@ export type Body = Schemas['Selection'] | Schemas['SelectionForm']
 
 interface Intake {
   readonly query: Query
-  readonly body?: Body
+  readonly readBody?: (response: Response) => Promise<Body>
 }
 
 const NOTHING: Intake = Object.freeze({ query: Object.freeze({}) })
@@ -48,11 +52,16 @@ export function queryOf(request: IncomingMessage): Query {
   return intake.query
 }
 
-/** The body of a request that passed the validator and whose operation has one. */
-export function bodyOf(request: IncomingMessage): Body {
-  const body = intakes.get(request)?.body
-  if (body === undefined) throw unchecked()
-  return body
+/**
+ * The body of a request that passed the validator and whose operation has a form or JSON for one. It is read now, once, so everything that speaks against the request should have
+ * been asked before.
+ *
+ * InvalidArgument for a body of another form or type, TooLarge for one that is too long, TimedOut for one that takes too long.
+ */
+export async function bodyOf(request: IncomingMessage, response: Response): Promise<Body> {
+  const readBody = intakes.get(request)?.readBody
+  if (readBody === undefined) throw unchecked()
+  return readBody(response)
 }
 
 function unchecked(): AppError {
@@ -62,22 +71,18 @@ function unchecked(): AppError {
 }
 
 /**
- * Middleware that checks the query and the body of a request. Everything is compiled when this returns, so a fault of the description fails the start.
+ * Middleware that checks the query of a request, and makes the check of its body. Everything is compiled when this returns, so a fault of the description fails the start.
  *
- * Mount it inside the base path, for all requests that have a query string or are neither GET nor HEAD. A parameter that the operation does not name, a
- * repeated one that is no list, and a value or body of another form fail with InvalidArgument; a body that is too long fails with the status 413 of its
- * parser. A body is read only where the operation has one. URLs and methods outside the description pass with an empty query, because the
- * routes answer them with 404 and 405.
+ * Mount it inside the base path, for all requests that have a query string or a body to be read by `bodyOf`. A parameter that the operation does not name, a repeated one that is
+ * no list, and a value of another form fail with InvalidArgument. URLs and methods outside the description pass with an empty query, because the routes answer them with 404 and
+ * 405.
  */
-export function createRequestValidator(
-  description: Description,
-  { maxBodyBytes }: ValidatorOptions,
-): RequestHandler {
+export function createRequestValidator(description: Description, options: ValidatorOptions): RequestHandler {
   const findPaths = createPathMatcher(description)
   const checks = compileDescription(description)
-  const readBody = createBodyReader(maxBodyBytes)
+  const readBody = createBodyReader(options)
 
-  return (req, res, next) => {
+  return (req, _res, next) => {
     const check = findPaths(req.path)
       .map(path => checks.get(`${req.method} ${path}`))
       .find(found => found !== undefined)
@@ -88,34 +93,21 @@ export function createRequestValidator(
     }
     const mark = req.url.indexOf('?')
     const query = check.query(mark < 0 ? '' : req.url.slice(mark + 1))
-    intakes.set(req, { query })
     const { body } = check
-    if (body === undefined) {
-      next()
-      return
-    }
-    readBody(req, res, (error?: unknown) => {
-      if (error !== undefined) {
-        next(error)
-        return
-      }
-      try {
-        intakes.set(req, { query, body: body(mediaTypeOf(req), req.body) })
-      } catch (failure) {
-        next(failure)
-        return
-      }
-      next()
-    })
+    intakes.set(req, body === undefined ? { query } : { query, readBody: res => readBody(req, res, body) })
+    next()
   }
 }
 
 interface EndpointCheck {
   /** Fails for a query that the operation does not allow. */
   readonly query: (text: string) => Query
-  /** `raw` is the text of a form, the value of JSON. Fails for a body that the operation does not allow. */
-  readonly body: ((mediaType: string, raw: unknown) => Body) | undefined
+  /** Undefined where the operation takes neither JSON nor a form. */
+  readonly body: BodyCheck | undefined
 }
+
+/** `raw` is the text of a form, the value of JSON. Fails for a body that the operation does not allow. */
+type BodyCheck = (mediaType: string, raw: unknown) => Body
 
 type Compile = (schema: Schema) => ValidateFunction
 
@@ -156,7 +148,9 @@ function compileBody(
   { content }: RequestBody,
   description: Description,
   compile: Compile,
-): NonNullable<EndpointCheck['body']> {
+): BodyCheck | undefined {
+  // Any other body is a stream of bytes, and whoever takes it looks at it.
+  if (content[JSON_TYPE] === undefined && content[FORM] === undefined) return undefined
   const json = compile(content[JSON_TYPE]?.schema ?? {})
   const { properties = {}, required = [] } = resolve(description, content[FORM]?.schema ?? {})
   const fields = Object.entries(properties).map(([name, schema]) =>
@@ -178,23 +172,42 @@ function compileBody(
   }
 }
 
-/** Reads a body of a declared media type into `req.body`; one of another type is left unread. */
-function createBodyReader(maxBodyBytes: number): RequestHandler {
-  // Anything that JSON can say gets to the schema, which says better than the parser what is wrong with it.
-  const json: RequestHandler = express.json({ limit: maxBodyBytes, type: JSON_TYPE, strict: false })
-  const form: RequestHandler = express.text({ limit: maxBodyBytes, type: FORM })
-  return (req, res, next) => {
+type BodyReader = (req: Request, res: Response, check: BodyCheck) => Promise<Body>
+
+/** Reads a body of a media type that is declared. */
+function createBodyReader({ maxBodyBytes, maxBodyMs }: ValidatorOptions): BodyReader {
+  const parsers = new Map<string, RequestHandler>([
+    // Anything that JSON can say gets to the schema, which says better than the parser what is wrong with it.
+    [JSON_TYPE, express.json({ limit: maxBodyBytes, type: JSON_TYPE, strict: false })],
+    [FORM, express.text({ limit: maxBodyBytes, type: FORM })],
+  ])
+  return async (req, res, check) => {
+    const type = mediaTypeOf(req)
+    const parser = parsers.get(type)
+    // Checked as nothing, it is refused for its type.
+    if (parser === undefined) return check(type, undefined)
     // The parsers would read a body that is too long to its end before they refuse it.
-    if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) {
-      next(new AppError('TooLarge', `The body of the request is longer than ${maxBodyBytes} bytes.`))
-      return
-    }
-    json(req, res, (error?: unknown) => {
-      if (isParseFailure(error)) next(invalid('The body is not valid JSON.', error))
-      else if (error !== undefined) next(error)
-      else form(req, res, next)
-    })
+    if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes)
+      throw new AppError('TooLarge', `The body of the request is longer than ${maxBodyBytes} bytes.`)
+    invite(req, res)
+    await parsed(parser, req, res, maxBodyMs)
+    return check(type, req.body)
   }
+}
+
+function parsed(parser: RequestHandler, req: Request, res: Response, maxBodyMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new AppError('TimedOut', 'The body of the request did not come to its end in time.')),
+      maxBodyMs,
+    )
+    void parser(req, res, (error?: unknown) => {
+      clearTimeout(timer)
+      if (error === undefined) resolve()
+      else if (isParseFailure(error)) reject(invalid('The body is not valid JSON.', error))
+      else reject(toAppError(error))
+    })
+  })
 }
 
 function isParseFailure(error: unknown): boolean {

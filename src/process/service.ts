@@ -1,5 +1,11 @@
 // The HTTP server around the app: its time limits, listening, and the drain.
-import { createServer, type RequestListener, type Server } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -20,14 +26,15 @@ export interface ServedApp {
 const KEEP_ALIVE_MS = 75_000
 /** From the first byte of a request, or from connecting, to the end of its headers. */
 const HEADERS_MS = 15_000
-/** To the end of the body: no request has more than a list of paths. */
-const REQUEST_MS = 60_000
-/** How often the limits above are looked at; Node's own 30 s would stretch them. */
+/** How often that limit is looked at; Node's own 30 s would stretch it. */
 const CHECK_MS = 2_000
 /** While draining, how often connections that have become idle are closed. */
 const SWEEP_MS = 100
 /** While draining, how long a connection without any request may still send one. */
 const UNUSED_GRACE_MS = 1_000
+
+/** What Node emits in place of `request` for one that has an Expect. */
+const EXPECTING = ['checkContinue', 'checkExpectation'] as const
 
 export class Service {
   /** `http://address:port` for this machine's clients. */
@@ -62,13 +69,15 @@ export class Service {
       {
         keepAliveTimeout: KEEP_ALIVE_MS,
         headersTimeout: HEADERS_MS,
-        requestTimeout: REQUEST_MS,
+        // An upload takes as long as it takes: whoever reads a body bounds the time that it may stand still, or as a whole.
+        requestTimeout: 0,
         connectionsCheckingInterval: CHECK_MS,
       },
       app.handler,
     )
     server.on('clientError', app.clientError)
-    server.on('checkExpectation', app.handler)
+    // The app asks for bodies itself, when it knows that it wants them.
+    for (const event of EXPECTING) server.on(event, app.handler)
     const unused = trackUnused(server)
     try {
       await listening(server, host, port)
@@ -86,7 +95,10 @@ export class Service {
   async drain(timeoutMs: number): Promise<void> {
     this.#app.drain()
     // Clients that keep a connection learn with their next answer that it ends (RFC 9112 9.6).
-    this.#server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'))
+    for (const event of ['request', ...EXPECTING])
+      this.#server.prependListener(event, (_request: unknown, response: ServerResponse) =>
+        response.setHeader('Connection', 'close'),
+      )
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     const sweep = setInterval(() => this.#server.closeIdleConnections(), SWEEP_MS)
     const unusedTimer = setTimeout(() => this.#unused.forEach(socket => socket.destroy()), UNUSED_GRACE_MS)
@@ -113,7 +125,8 @@ function trackUnused(server: Server): ReadonlySet<Socket> {
     unused.add(socket)
     socket.once('close', () => unused.delete(socket))
   })
-  server.on('request', request => unused.delete(request.socket))
+  for (const event of ['request', ...EXPECTING])
+    server.on(event, (request: IncomingMessage) => unused.delete(request.socket))
   return unused
 }
 

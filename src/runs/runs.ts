@@ -69,6 +69,22 @@ export class Runs {
     return this.#runAt(folder, reference)
   }
 
+  /**
+   * The run as `resolve` gives it, or where its first artifact is to be put: in the first place of its kind that has no wildcard. NotFound when the id does not fit the kind, or no
+   * place is known before the run exists.
+   */
+  async resolveOrPlace(reference: RunReference, signal?: AbortSignal): Promise<Run> {
+    try {
+      return await this.resolve(reference, signal)
+    } catch (error) {
+      const place = this.templatesOf(reference.kind)
+        .map(template => fill(template, reference))
+        .find(pieces => pieces?.length === 1)
+      if (!isAppError(error, 'NotFound') || place === undefined) throw error
+      return this.#runAt(place[0]!, reference)
+    }
+  }
+
   /** Makes the next `resolve` look again: called when a run turned out not to be where it was. */
   forget(reference: RunReference): void {
     this.#found.delete(referenceKey(reference))

@@ -91,7 +91,7 @@ describe('a message that must be refused', () => {
     ['a header beyond the limit', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
     [
       'a body that nobody wants',
-      'PUT /outputs/a/b/jobs/1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\nxxx',
+      'PATCH /outputs/a/b/jobs/1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\nxxx',
       405,
     ],
   ])('%s: a problem document, and the connection is closed', async (_what, message, status) => {

@@ -32,9 +32,14 @@ const app = express()
   .enable('case sensitive routing')
   .enable('strict routing')
   .set('query parser', false)
-  .use('/base', createRequestValidator(description, { maxBodyBytes: 32_768 }), (req, res) => {
-    res.json({ url: req.url, query: queryOf(req), ...(req.method === 'POST' && { body: bodyOf(req) }) })
-  })
+  .use(
+    '/base',
+    createRequestValidator(description, { maxBodyBytes: 32_768, maxBodyMs: 300 }),
+    async (req, res) => {
+      const body = req.method === 'POST' ? { body: await bodyOf(req, res) } : {}
+      res.json({ url: req.url, query: queryOf(req), ...body })
+    },
+  )
   .use('/unchecked', (req, res) => {
     res.json({ query: queryOf(req) })
   })

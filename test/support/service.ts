@@ -67,7 +67,9 @@ export async function startService(
     description,
     ...(store && { stores: store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]]) }),
   })
-  const server = createServer(app.handler).on('clientError', app.clientError)
+  const server = createServer({ requestTimeout: 0 }, app.handler)
+    .on('clientError', app.clientError)
+    .on('checkContinue', app.handler)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {

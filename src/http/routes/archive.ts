@@ -23,7 +23,7 @@ export async function answerArchive(
     folder,
     format,
     compress: query.compress ?? false,
-    selection: selectionFrom(asked),
+    selection: await selectionFrom(asked),
     filename: `${filename}.${format}`,
     connection: asked.connection,
     scopeKey: run.scopeKey,
@@ -39,10 +39,10 @@ export async function answerArchive(
 }
 
 /** By the query, or by the body of a POST. */
-function selectionFrom({ request, method, query }: Asked): Selection {
+async function selectionFrom({ request, response, method, query }: Asked): Promise<Selection> {
   if (method !== 'POST')
     return selectionOf({ paths: query.path ?? [], glob: query.glob, exclude: query.exclude })
-  const body = bodyOf(request)
+  const body = await bodyOf(request, response)
   return selectionOf({
     paths: 'paths' in body ? body.paths : body.path,
     glob: body.glob,

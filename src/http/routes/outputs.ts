@@ -1,5 +1,6 @@
-// GET, HEAD and POST below /outputs: finds out what the URL names and hands over to the route for it.
+// Requests below /outputs: finds out what the URL names and hands over to the route for it.
 import type { Request, RequestHandler, Response } from 'express'
+import type { Config } from '../../config/config.ts'
 import type { Archives } from '../../content/archive.ts'
 import type { Digests } from '../../content/digest.ts'
 import { AppError, isAppError } from '../../errors.ts'
@@ -8,9 +9,11 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
+import { checkChange, isChange } from '../changes.ts'
 import { parseTarget } from '../target.ts'
 import type { Target } from '../target.ts'
 import { answerArchive } from './archive.ts'
+import { answerChange } from './change.ts'
 import { answerFile } from './file.ts'
 import { answerListing } from './listing.ts'
 import { toAppError } from '../problem.ts'
@@ -23,7 +26,10 @@ export interface OutputsDependencies {
   readonly connections: ReadonlyMap<string, Runs>
   readonly archives: Archives
   readonly digests: Digests
-  /** Checks the query and the body against the API description, after which `queryOf` and `bodyOf` give them. */
+  readonly uploads: Config['uploads']
+  /** Whether changes may come from anybody who can reach the service. */
+  readonly isOpenToChanges: boolean
+  /** Checks the query against the API description, after which `queryOf` gives it, and `bodyOf` the body. */
   readonly validate: RequestHandler
   /** The problem to show for an error that ends a listing on its way, also logged. */
   readonly problemFor: (error: unknown, request: Request, response: Response) => Problem
@@ -41,9 +47,9 @@ export interface Asked {
   readonly dependencies: OutputsDependencies
 }
 
-type ArtifactTarget = Extract<Target, { type: 'artifact' }>
+export type ArtifactTarget = Extract<Target, { type: 'artifact' }>
 
-const READING = new Set(['GET', 'HEAD'])
+const READING = ['GET', 'HEAD'] as const
 
 /**
  * Answers a request whose URL, after the mount point, is `url`.
@@ -67,13 +73,15 @@ export async function answerOutputs(
   // Most requests are for a file and have nothing to check.
   if (mark >= 0 || method === 'POST') await validated(dependencies.validate, request, response)
   const query = queryOf(request)
+  const changes = isChange(method, query)
+  if (changes) checkChange(request.headers, dependencies.isOpenToChanges)
   const [connection, runs] = connectionOf(dependencies, query)
   const signal = transferSignal(response)
   const asked = { request, response, method, query, connection, signal, dependencies }
   if (target.type === 'level') return answerLevel(asked, runs, target)
   try {
-    const run = await resolveRun(runs, target, asked.signal)
-    await answerArtifact(asked, run, target)
+    const run = await resolveRun(asked, runs, target)
+    await (changes ? answerChange(asked, run, target) : answerArtifact(asked, run, target))
   } catch (error) {
     if (isAppError(error, 'NotFound')) runs.forget(target.reference)
     throw error
@@ -82,12 +90,13 @@ export async function answerOutputs(
 
 /** Looking for a run can fail anywhere in the store. Where that was is said in paths of the layout, of which clients know nothing: they asked for an artifact. */
 async function resolveRun(
+  { method, signal }: Asked,
   runs: Runs,
   { reference, path }: ArtifactTarget,
-  signal: AbortSignal,
 ): Promise<Run> {
   try {
-    return await runs.resolve(reference, signal)
+    // The first upload makes the run.
+    return await (method === 'PUT' ? runs.resolveOrPlace(reference, signal) : runs.resolve(reference, signal))
   } catch (error) {
     throw isAppError(error) && error.kind !== 'NotFound' ? renamed(error, path) : error
   }
@@ -181,12 +190,21 @@ function archiveName({ reference, path }: ArtifactTarget): string {
 }
 
 function checkMethod({ method }: Request, response: Response, target: Target): void {
-  const folder = target.type === 'artifact' && target.slash
-  if (READING.has(method) || (method === 'POST' && folder)) return
-  response.setHeader('Allow', folder ? 'GET, HEAD, POST' : 'GET, HEAD')
-  throw new AppError('Unsupported', `${method} is not possible here; the Allow header says what is.`, {
-    op: 'resolve',
-  })
+  const [allowed, why = 'The Allow header says what is.'] = methodsOf(target)
+  if (allowed.includes(method)) return
+  response.setHeader('Allow', allowed.join(', '))
+  throw new AppError('Unsupported', `${method} is not possible here. ${why}`, { op: 'resolve' })
+}
+
+function methodsOf(target: Target): [allowed: readonly string[], why?: string] {
+  if (lacksSlash(target) || target.type === 'level')
+    return [READING, 'What lies above a run does not change; a run is named with a slash at its end.']
+  return target.slash
+    ? [
+        [...READING, 'POST'],
+        'A folder appears with the first file in it: name that, without a slash at its end.',
+      ]
+    : [[...READING, 'PUT']]
 }
 
 function connectionOf(
