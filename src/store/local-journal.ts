@@ -4,9 +4,9 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { throwIfAborted } from './failure.ts'
 import { inFolderOf } from './local-folders.ts'
-import { JOURNAL_FOLDER } from './local-names.ts'
+import { isPendingName, JOURNAL_FOLDER } from './local-names.ts'
 import type { LocalScope } from './local-scope.ts'
-import { parsePath, ROOT, type ArtifactPath } from './path.ts'
+import { nameOf, parsePath, ROOT, type ArtifactPath } from './path.ts'
 
 /** Whoever can say of a process id whether it is alive: this boot of this machine, and the container. Undefined where that cannot be told. */
 const MACHINE = machineOf()
@@ -94,7 +94,8 @@ async function readNote(file: string): Promise<Note | undefined> {
   try {
     const read = JSON.parse(await readFile(file, 'utf8')) as Partial<Note>
     if (typeof read.path !== 'string' || typeof read.pid !== 'number') return undefined
-    parsePath(read.path)
+    // Whoever may write to the volume could have written it.
+    if (!isPendingName(nameOf(parsePath(read.path)))) return undefined
     return { machine: read.machine, pid: read.pid, instance: String(read.instance), path: read.path }
   } catch {
     return undefined

@@ -30,6 +30,11 @@ export function isTransientName(path: string, isLocal: boolean): boolean {
   return OWN_NAME.test(name) || (!isLocal && REMOVED_FILE.test(name))
 }
 
+/** Whether it is what a file that is being written is called. */
+export function isPendingName(name: string): boolean {
+  return name.startsWith(PENDING_FILE_PREFIX) && OWN_NAME.test(name)
+}
+
 /** Fails with InvalidPath for a path that would never be seen again. */
 export function refuseOwnName(path: ArtifactPath, op: string): void {
   if (!isTransientName(path, false)) return

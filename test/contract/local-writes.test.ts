@@ -1,0 +1,241 @@
+// What only a real disk does to what is written: it fills up, is read-only, belongs to others, and is shared by processes that are killed.
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { lockName } from '../../src/store/local-names.ts'
+import { openLocalStore } from '../../src/store/local.ts'
+import type { ArtifactStore } from '../../src/store/store.ts'
+import { Tree } from '../support/tree.ts'
+import { at, bytes, listAll } from './harness.ts'
+import { contentOf, put } from './write-cases.ts'
+
+const isRoot = process.geteuid?.() === 0
+const isLinux = process.platform === 'linux'
+const NOBODY = 65_534
+const DAY_MS = 24 * 60 * 60_000
+const WRITER = fileURLToPath(new URL('./writer.ts', import.meta.url))
+
+let tree: Tree
+let store: ArtifactStore
+const children: ChildProcess[] = []
+const mounts: string[] = []
+beforeEach(() => {
+  tree = new Tree()
+  store = openLocalStore({ root: tree.root })
+})
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  for (const mount of mounts.splice(0)) execFileSync('umount', [mount])
+  tree.remove()
+})
+
+/** Everything on the disk, hidden files and folders too, but for the journal's own folder while it is empty. */
+function onDisk(folder = tree.root): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(name => name !== '.polyaxon-outputs-pending')
+    .sort()
+}
+
+/** Mounts at a new folder of the tree; undefined where this machine does not let us. */
+function mount(name: string, ...options: string[]): string | undefined {
+  const target = tree.at(name)
+  mkdirSync(target)
+  if (!isLinux || !isRoot || spawnSync('mount', [...options, target]).status !== 0) return undefined
+  mounts.push(target)
+  return target
+}
+
+function write(...args: string[]): ChildProcess {
+  const child = spawn(process.execPath, [WRITER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  return child
+}
+
+describe('what is written to a local path', () => {
+  it('leaves nothing hidden behind: no temporary file, no lock, no note', async () => {
+    await put(store, 'a/b/file', bytes('one'))
+    await put(store, 'a/b/file', bytes('two'))
+    await expect(
+      put(store, 'a/c/file', bytes('x'), { precondition: { type: 'present' } }),
+    ).rejects.toMatchObject({ kind: 'Changed' })
+    await store.move!(at('a/b/file'), at('d/file'))
+    expect(onDisk()).toEqual(['d', 'd/file'])
+    await store.remove(at('d/file'))
+    expect(onDisk()).toEqual([])
+  })
+
+  it('is on the disk, and its name too, before it is complete', context => {
+    const args = ['-f', '-e', 'trace=fsync,fdatasync,rename,renameat,renameat2', process.execPath, WRITER]
+    const traced = spawnSync('strace', [...args, tree.root, 'try', 'run/file'], { encoding: 'utf8' })
+    if (traced.error !== undefined || !traced.stderr.includes('fsync')) {
+      context.skip('strace cannot be used here')
+      return
+    }
+    const calls = traced.stderr
+      .split('\n')
+      .map(line => /\b(fsync|fdatasync|rename(?:at2?)?)\(/.exec(line)?.[1])
+      .filter(call => call !== undefined)
+      .map(call => call.replace(/at2?$/, ''))
+    const renamed = calls.lastIndexOf('rename')
+    expect(renamed).toBeGreaterThan(0)
+    expect(calls[renamed - 1]).toBe('fsync')
+    expect(calls.slice(renamed + 1)).toContain('fsync')
+  })
+
+  it('cannot have the names of unfinished files', async () => {
+    const own = '.polyaxon-outputs-write-3f0c9d2e-0000-4000-8000-000000000000'
+    for (const name of [own, '.polyaxon-outputs-pending', lockName('x')]) {
+      await expect(put(store, `run/${name}`, bytes('x'))).rejects.toMatchObject({ kind: 'InvalidPath' })
+      await expect(store.move!(at('run/x'), at(name))).rejects.toMatchObject({ kind: 'InvalidPath' })
+    }
+    expect(onDisk()).toEqual([])
+    tree.write(`run/${own}`, 'unfinished')
+    await expect(store.stat(at(`run/${own}`))).rejects.toMatchObject({ kind: 'NotFound' })
+    await expect(store.remove(at(`run/${own}`))).rejects.toMatchObject({ kind: 'NotFound' })
+    expect(await listAll(store, 'run')).toEqual([])
+    expect(await store.removeAll(at('run'))).toMatchObject({ failures: [] })
+    expect(onDisk()).toEqual([])
+  })
+
+  it('says NoSpace on a full disk, and leaves nothing', async context => {
+    const small = mount('small', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs')
+    if (small === undefined) {
+      context.skip('no file system can be mounted here')
+      return
+    }
+    const onSmall = openLocalStore({ root: small })
+    await put(onSmall, 'run/kept', bytes('kept'))
+    await expect(put(onSmall, 'run/a/large', Buffer.alloc(4 * 1024 ** 2))).rejects.toMatchObject({
+      kind: 'NoSpace',
+      path: 'run/a/large',
+    })
+    expect(onDisk(small)).toEqual(['run', 'run/kept'])
+    await expect(put(onSmall, 'run/kept', Buffer.alloc(4 * 1024 ** 2))).rejects.toMatchObject({
+      kind: 'NoSpace',
+    })
+    expect(await contentOf(onSmall, 'run/kept')).toBe('kept')
+    await put(onSmall, 'run/fits', Buffer.alloc(1024 ** 2))
+  })
+
+  it('is refused with the reason where the operator or the mount says read-only', async context => {
+    tree.write('run/file', 'file')
+    const configured = openLocalStore({ root: tree.root, readOnly: true })
+    const refused = { kind: 'PermissionDenied', message: expect.stringContaining('read-only') as string }
+    await expect(configured.checkWritable()).rejects.toMatchObject(refused)
+    await expect(configured.create(at('run/new'))).rejects.toMatchObject(refused)
+    await expect(configured.remove(at('run/file'))).rejects.toMatchObject(refused)
+    await expect(configured.removeAll(at('run'))).rejects.toMatchObject(refused)
+    await expect(configured.move!(at('run/file'), at('run/new'))).rejects.toMatchObject(refused)
+
+    const target = mount('claim', '-t', 'tmpfs', '-o', 'ro', 'tmpfs')
+    if (target === undefined) {
+      context.skip('no file system can be mounted here')
+      return
+    }
+    const mounted = openLocalStore({ root: target })
+    await expect(mounted.checkWritable()).rejects.toMatchObject(refused)
+    await expect(mounted.create(at('run/new'))).rejects.toMatchObject(refused)
+  })
+
+  it.skipIf(!isRoot)('is refused where the folder belongs to another user (needs root)', () => {
+    tree.chmod('', 0o755)
+    tree.makeDirectory('run')
+    const child = spawnSync(process.execPath, [WRITER, tree.root, 'try', 'run/file'], {
+      encoding: 'utf8',
+      uid: NOBODY,
+      gid: NOBODY,
+    })
+    expect(child.stderr).toBe('')
+    expect(JSON.parse(child.stdout)).toMatchObject({
+      kind: 'PermissionDenied',
+      message: expect.stringContaining("permission to change 'run/file'") as string,
+    })
+    expect(onDisk()).toEqual(['run'])
+  })
+
+  it('reaches names that are no text by their folder', async () => {
+    tree.makeDirectory('run/a')
+    const odd = Buffer.concat([Buffer.from(`${tree.at('run/a')}/`), Buffer.from([0xff, 0xfe, 0x41])])
+    try {
+      writeFileSync(odd, 'odd')
+    } catch {
+      // APFS takes valid UTF-8 only.
+      return
+    }
+    expect(await store.removeAll(at('run'))).toEqual({ removed: 1, failures: [] })
+    expect(onDisk()).toEqual([])
+  })
+})
+
+describe('processes that share a local path', () => {
+  it('count together without losing one, by If-Match alone', async () => {
+    tree.write('counter', '0')
+    const counters = [1, 2, 3].map(() => write(tree.root, 'count', '15'))
+    const codes = await Promise.all(counters.map(async child => (await once(child, 'exit'))[0] as number))
+    expect(codes).toEqual([0, 0, 0])
+    expect(await contentOf(store, 'counter')).toBe('45')
+  })
+
+  it('wait for a lock that is held, and take one whose holder is gone', async () => {
+    const held = tree.at(`run/${lockName('file')}`)
+    tree.write(`run/${lockName('file')}`, '')
+    const waiting = put(store, 'run/file', bytes('late'))
+    await new Promise(resolve => setTimeout(resolve, 150))
+    await expect(store.stat(at('run/file'))).rejects.toMatchObject({ kind: 'NotFound' })
+    const longAgo = new Date(Date.now() - 120_000)
+    utimesSync(held, longAgo, longAgo)
+    await waiting
+    expect(await contentOf(store, 'run/file')).toBe('late')
+    expect(onDisk()).toEqual(['run', 'run/file'])
+  })
+})
+
+describe('sweep', () => {
+  it.skipIf(!isLinux)('removes at once what a killed process of this machine left (Linux only)', async () => {
+    const child = write(tree.root, 'write', 'run/deep/file')
+    await once(child.stdout!, 'data')
+    expect(await store.sweep!(DAY_MS)).toBe(0)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(await listAll(store, '', { recursive: true })).toMatchObject([
+      { path: 'run' },
+      { path: 'run/deep' },
+    ])
+    expect(onDisk().some(name => name.includes('write-'))).toBe(true)
+    expect(await store.sweep!(DAY_MS)).toBe(1)
+    expect(onDisk()).toEqual(['run', 'run/deep'])
+    expect(await store.sweep!(DAY_MS)).toBe(0)
+  })
+
+  it('leaves what another machine may still be writing, until nobody has for long', async () => {
+    const name = 'run/.polyaxon-outputs-write-3f0c9d2e-0000-4000-8000-000000000000'
+    tree.write(name, 'unfinished')
+    const note = '.polyaxon-outputs-pending/other.json'
+    tree.write(note, JSON.stringify({ machine: 'another', pid: 1, instance: 'x', path: name }))
+    tree.write('.polyaxon-outputs-pending/broken.json', '{"path": "../')
+    expect(await store.sweep!(DAY_MS)).toBe(0)
+    expect(existsSync(tree.at(name))).toBe(true)
+    const longAgo = new Date(Date.now() - 2 * DAY_MS)
+    utimesSync(tree.at(note), longAgo, longAgo)
+    // Still being written to.
+    expect(await store.sweep!(DAY_MS)).toBe(0)
+    utimesSync(tree.at(name), longAgo, longAgo)
+    expect(await store.sweep!(DAY_MS)).toBe(1)
+    expect(existsSync(tree.at(name))).toBe(false)
+  })
+
+  it('never removes what a note names that is no unfinished file', async () => {
+    tree.write('run/precious', 'precious')
+    tree.write(
+      '.polyaxon-outputs-pending/forged.json',
+      JSON.stringify({ pid: 1, instance: 'x', path: 'run/precious' }),
+    )
+    const longAgo = new Date(Date.now() - 2 * DAY_MS)
+    for (const path of ['run/precious', '.polyaxon-outputs-pending/forged.json'])
+      utimesSync(tree.at(path), longAgo, longAgo)
+    await store.sweep!(DAY_MS)
+    expect(await contentOf(store, 'run/precious')).toBe('precious')
+  })
+})
