@@ -1,0 +1,200 @@
+// Members as artifacts of a store. Each becomes visible as a whole or not at all; what was written can be told and taken back.
+import { AppError, isAppError } from '../errors.ts'
+import { joinPath, type ArtifactPath } from '../store/path.ts'
+import type { ArtifactStore, Capabilities, Removal, RemovalFailure } from '../store/store.ts'
+import type { Member } from './unpack-member.ts'
+import { quoted, unforeseen, unwanted } from './unpack-refusal.ts'
+
+/** Members up to this size are gathered first, and several of them are then written at a time, which hides what each costs in waiting. */
+const SMALL_BYTES = 256 * 1024
+const SMALL_AT_ONCE_ON_DISK = 4
+const SMALL_AT_ONCE_ON_NETWORK = 16
+/** Of the calls that a store takes at once. */
+const SHARE_OF_STORE = 1 / 4
+const REMOVALS_AT_ONCE = 16
+const REPORTED_PATHS = 100
+
+export interface Written {
+  /** Members that became files. One that comes twice counts twice. */
+  readonly files: number
+  readonly bytes: number
+  /** The first ones, as the store has them. */
+  readonly paths: readonly ArtifactPath[]
+}
+
+export interface WriterOptions {
+  readonly signal: AbortSignal | undefined
+  /** Whether `remove` may be called. */
+  readonly remembers: boolean
+}
+
+export class UnpackWriter {
+  readonly #store: ArtifactStore
+  readonly #folder: ArtifactPath
+  readonly #signal: AbortSignal | undefined
+  readonly #atOnce: number
+  readonly #underWay = new Map<ArtifactPath, Promise<void>>()
+  /** The etag that each path got, so that only what was written here is removed. */
+  readonly #etags: Map<ArtifactPath, string> | undefined
+  readonly #paths: ArtifactPath[] = []
+  #files = 0
+  #bytes = 0
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(store: ArtifactStore, folder: ArtifactPath, options: WriterOptions) {
+    this.#store = store
+    this.#folder = folder
+    this.#signal = options.signal
+    this.#atOnce = smallAtOnce(store.capabilities)
+    this.#etags = options.remembers ? new Map() : undefined
+  }
+
+  get written(): Written {
+    return { files: this.#files, bytes: this.#bytes, paths: this.#paths }
+  }
+
+  /** Takes the whole content. A small member may still be under way when this resolves, and then fails a later call. */
+  async write(member: Member): Promise<void> {
+    const path = joinPath(this.#folder, member.path)
+    // Of two members of one name the later one stays.
+    await this.#underWay.get(path)
+    const content = member.content[Symbol.asyncIterator]()
+    try {
+      const { chunks, size } = await this.#gather(content)
+      if (size > SMALL_BYTES) await this.#save(member.name, path, chained(chunks, content), member.size)
+      else await this.#begin(member.name, path, chunks, size)
+    } finally {
+      await content.return?.()
+    }
+  }
+
+  /** Waits until nothing is under way any more. Never fails. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#underWay.values())
+  }
+
+  /** Waits like `settle`, and fails where a member did. */
+  async finish(): Promise<void> {
+    await this.settle()
+    this.#check()
+  }
+
+  /** Removes what was written, as far as nobody has replaced it since. To be called when nothing is under way. */
+  async remove(): Promise<Removal> {
+    const paths = [...(this.#etags ?? [])]
+    const failures: RemovalFailure[] = []
+    let removed = 0
+    for (let i = 0; i < paths.length; i += REMOVALS_AT_ONCE) {
+      const outcomes = await Promise.all(
+        paths.slice(i, i + REMOVALS_AT_ONCE).map(([path, etag]) => this.#removeOne(path, etag)),
+      )
+      for (const outcome of outcomes)
+        if (outcome === 'removed') removed++
+        else if (outcome !== 'gone' && failures.length < REPORTED_PATHS) failures.push(outcome)
+    }
+    return { removed, failures }
+  }
+
+  async #removeOne(path: ArtifactPath, etag: string): Promise<'removed' | 'gone' | RemovalFailure> {
+    try {
+      await this.#store.remove(path, { precondition: { type: 'etag', etags: [etag] } })
+      return 'removed'
+    } catch (error) {
+      if (isAppError(error, 'NotFound', 'Changed')) return 'gone'
+      return { path, error: isAppError(error) ? error : unforeseen(error) }
+    }
+  }
+
+  /** The whole content, or the beginning of one that is not small. Copied, so that a few bytes do not keep the chunk of the source that they came in. */
+  async #gather(content: AsyncIterator<Uint8Array>): Promise<{ chunks: Buffer[]; size: number }> {
+    const chunks: Buffer[] = []
+    let size = 0
+    for (let next; size <= SMALL_BYTES && (next = await content.next()).done !== true;) {
+      this.#check()
+      chunks.push(Buffer.from(next.value))
+      size += next.value.length
+    }
+    return { chunks, size }
+  }
+
+  /** Writes a small member beside others, when there is a place for it. */
+  async #begin(name: string, path: ArtifactPath, chunks: readonly Buffer[], size: number): Promise<void> {
+    while (this.#underWay.size >= this.#atOnce) await Promise.race(this.#underWay.values())
+    this.#check()
+    const writing = this.#save(name, path, chunks, size)
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+      })
+      .finally(() => this.#underWay.delete(path))
+    this.#underWay.set(path, writing)
+  }
+
+  async #save(
+    name: string,
+    path: ArtifactPath,
+    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    size: number | undefined,
+  ): Promise<void> {
+    const signal = this.#signal
+    const pending = await named(name, this.#store.create(path, { size, signal }))
+    let bytes = 0
+    try {
+      for await (const chunk of content) {
+        this.#check()
+        await named(name, pending.write(chunk))
+        bytes += chunk.length
+      }
+      const { etag } = await named(name, pending.complete())
+      this.#record(path, bytes, etag)
+    } catch (error) {
+      await pending.abort()
+      throw error
+    }
+  }
+
+  #record(path: ArtifactPath, bytes: number, etag: string): void {
+    this.#files++
+    this.#bytes += bytes
+    this.#etags?.set(path, etag)
+    if (this.#paths.length < REPORTED_PATHS) this.#paths.push(path)
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+    if (this.#signal?.aborted === true) throw unwanted(this.#signal.reason)
+  }
+}
+
+async function* chained(
+  first: readonly Uint8Array[],
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  yield* first
+  for (let next; (next = await rest.next()).done !== true;) yield next.value
+}
+
+/** A failure of the store, with the member that met it. */
+async function named<T>(name: string, step: Promise<T>): Promise<T> {
+  try {
+    return await step
+  } catch (error) {
+    if (!isAppError(error) || error.kind === 'Aborted') throw error
+    const { kind, path, temporary, trouble } = error
+    throw new AppError(
+      kind,
+      `The member ${quoted(name)} of the archive cannot be written. ${error.message}`,
+      {
+        op: 'unpack',
+        path,
+        temporary,
+        trouble,
+        cause: error,
+      },
+    )
+  }
+}
+
+function smallAtOnce({ latency, concurrency = Number.POSITIVE_INFINITY }: Capabilities): number {
+  const wanted = latency === 'network' ? SMALL_AT_ONCE_ON_NETWORK : SMALL_AT_ONCE_ON_DISK
+  return Math.max(1, Math.min(wanted, Math.floor(concurrency * SHARE_OF_STORE)))
+}
