@@ -22,6 +22,7 @@ import { createRequestValidator } from './http/validate.ts'
 import { Runs } from './runs/runs.ts'
 import { openStores } from './store/open.ts'
 import type { ArtifactStore } from './store/store.ts'
+import { keepSwept, type SweepingReports } from './store/sweeping.ts'
 
 /** A list of paths, as a form or JSON. */
 const MAX_BODY_BYTES = 1024 * 1024
@@ -55,6 +56,8 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   )
   const description = parseDescription(dependencies.description)
   let draining = false
+  const closing = new AbortController()
+  keepSwept(stores, sweepingReports(logger), closing.signal)
 
   const app = express()
   app.disable('x-powered-by')
@@ -96,8 +99,18 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
       draining = true
     },
     close: async () => {
+      closing.abort()
       await Promise.all([...stores.values()].map(store => store.close()))
     },
+  }
+}
+
+function sweepingReports(logger: Logger): SweepingReports {
+  return {
+    onRemoved: (connection, leftovers) =>
+      logger.info({ connection, leftovers }, 'unfinished uploads of ended processes were removed'),
+    onFailed: (connection, error) =>
+      logger.debug({ connection, err: error }, 'unfinished uploads could not be looked for'),
   }
 }
 

@@ -46,7 +46,6 @@ class GuardedView implements GuardedStore {
   readonly probe?: NonNullable<ArtifactStore['probe']>
   readonly copy?: NonNullable<ArtifactStore['copy']>
   readonly move?: NonNullable<ArtifactStore['move']>
-  /** Runs beside everything else, and nobody waits for it. */
   readonly sweep?: NonNullable<ArtifactStore['sweep']>
   readonly #inner: ArtifactStore
   readonly #guard: Guard
@@ -62,7 +61,9 @@ class GuardedView implements GuardedStore {
       this.copy = (from, to, options) => guard.run('write', to, () => inner.copy!(from, to, options))
     if (inner.move !== undefined)
       this.move = (from, to, options) => guard.run('write', to, () => inner.move!(from, to, options))
-    if (inner.sweep !== undefined) this.sweep = (olderThanMs, options) => inner.sweep!(olderThanMs, options)
+    if (inner.sweep !== undefined)
+      this.sweep = (olderThanMs, options) =>
+        guard.run('write', ROOT, () => inner.sweep!(olderThanMs, options))
     if (inner.probe !== undefined) this.probe = async options => named(await inner.probe!(options), guard)
   }
 

@@ -24,16 +24,11 @@ export async function inFolderOf<T>(
 }
 
 /**
- * Makes the folder `path` of a view and all above it that are missing, the view's own too; gives those that it made, the outermost first, as the store's root calls them.
+ * Makes the folder `path` of a view and all above it that are missing, the view's own too. They are there for now only: whoever makes them calls `keepFolders` or `removeFolders`.
  *
  * NotDirectory, of `about`, when a file is in the way, or a link that leads nowhere or out of the view.
  */
-export async function makeFolders(
-  scope: LocalScope,
-  path: ArtifactPath,
-  about: ArtifactPath,
-): Promise<readonly ArtifactPath[]> {
-  const made: ArtifactPath[] = []
+export async function makeFolders(scope: LocalScope, path: ArtifactPath, about: ArtifactPath): Promise<void> {
   const ensure = async (view: LocalScope, folder: ArtifactPath): Promise<void> => {
     if (await isFolder(view, folder, about)) return
     // Above the view there is only the store, in which it lies at a path without links.
@@ -44,7 +39,7 @@ export async function makeFolders(
     await outer.folder(parentOf(inOuter), 'write', async ({ located }) => {
       try {
         await mkdir(`${located.at}/${nameOf(inOuter)}`)
-        made.push(outer.pathInStore(inOuter))
+        scope.newFolders.add(outer.pathInStore(inOuter))
       } catch (error) {
         if (errnoOf(error) !== 'EEXIST') throw error
       }
@@ -55,10 +50,9 @@ export async function makeFolders(
   try {
     await ensure(scope, path)
   } catch (error) {
-    await removeFolders(scope, made)
+    await removeFolders(scope, path)
     throw isAppError(error) ? renamed(error, about) : error
   }
-  return made
 }
 
 async function isFolder(view: LocalScope, folder: ArtifactPath, about: ArtifactPath): Promise<boolean> {
@@ -72,9 +66,21 @@ async function isFolder(view: LocalScope, folder: ArtifactPath, about: ArtifactP
   }
 }
 
-/** Removes folders that `makeFolders` made, as far as they are still empty. */
-export async function removeFolders(scope: LocalScope, made: readonly ArtifactPath[]): Promise<void> {
-  for (const folder of made.toReversed()) if (!(await removedEmpty(scope.whole, folder))) return
+/** The folder `path` and those above it hold something that stays. */
+export function keepFolders(scope: LocalScope, path: ArtifactPath): void {
+  for (const folder of upwards(scope.pathInStore(path))) scope.newFolders.delete(folder)
+}
+
+/** Removes the folder `path` and those above it that are empty, as far as they were only made for what then was not written: by whom of several does not matter. */
+export async function removeFolders(scope: LocalScope, path: ArtifactPath): Promise<void> {
+  for (const folder of upwards(scope.pathInStore(path))) {
+    if (!scope.newFolders.has(folder) || !(await removedEmpty(scope.whole, folder))) return
+    scope.newFolders.delete(folder)
+  }
+}
+
+function* upwards(path: ArtifactPath): Generator<ArtifactPath> {
+  for (let folder = path; folder !== ROOT; folder = parentOf(folder)) yield folder
 }
 
 /** Removes `folder` and those above it that are empty, up to but without `below` and the root of the view. */

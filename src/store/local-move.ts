@@ -1,7 +1,14 @@
 // Moving a file within a local store: one rename, whatever its size.
 import { AppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
-import { inFolderOf, makeFolders, pruneFolders, removeFolders, syncFolder } from './local-folders.ts'
+import {
+  inFolderOf,
+  keepFolders,
+  makeFolders,
+  pruneFolders,
+  removeFolders,
+  syncFolder,
+} from './local-folders.ts'
 import { isTransientName, refuseOwnName } from './local-names.ts'
 import type { LocalScope, OpenFolder } from './local-scope.ts'
 import { attributesOf, exclusively, giveName, refuseFolder, type Stat } from './local-write.ts'
@@ -40,15 +47,16 @@ export async function moveFile(
     })
   // Before any folder is made for nothing.
   await inFolderOf(scope, from, 'write', (folder, name) => checkSource(folder, name, from))
-  const made = await makeFolders(scope, parentOf(to), to)
+  await makeFolders(scope, parentOf(to), to)
   try {
     await inFolderOf(scope, from, 'write', (source, sourceName) =>
       inFolderOf(scope, to, 'write', (target, targetName) => give(source, sourceName, target, targetName)),
     )
   } catch (error) {
-    await removeFolders(scope, made)
+    await removeFolders(scope, parentOf(to))
     throw error
   }
+  keepFolders(scope, parentOf(to))
   await pruneFolders(scope, parentOf(from))
   return stat(to)
 }

@@ -6,7 +6,7 @@ import { isMissing, isStale, localError } from './local-errors.ts'
 import { askForNames } from './local-locate.ts'
 import { Turns } from './local-lock.ts'
 import { Mounts } from './local-mounts.ts'
-import { ROOT } from './path.ts'
+import { ROOT, type ArtifactPath } from './path.ts'
 import { storeError, type StoreOperation } from './failure.ts'
 
 /**
@@ -57,6 +57,7 @@ export class LocalRoot {
   readonly calls = new CallBudget()
   readonly closes = new CloseQueue()
   readonly turns = new Turns()
+  readonly newFolders = new Set<ArtifactPath>()
   readonly reader: Reader = {
     uid: process.geteuid?.() ?? 0,
     gids: new Set([process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])]),

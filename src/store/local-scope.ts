@@ -54,6 +54,11 @@ export class LocalScope {
     return this.#root.turns
   }
 
+  /** Made for something that is not written yet, as the whole store calls them. */
+  get newFolders(): Set<ArtifactPath> {
+    return this.#root.newFolders
+  }
+
   within(folder: ArtifactPath): LocalScope {
     return new LocalScope(this.#root, this.pathInStore(folder), this.#hasProc)
   }

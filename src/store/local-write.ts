@@ -5,7 +5,7 @@ import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/prom
 import { isAppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
 import { errnoOf, isMissing, localError } from './local-errors.ts'
-import { inFolderOf, makeFolders, removeFolders, syncFolder } from './local-folders.ts'
+import { inFolderOf, keepFolders, makeFolders, removeFolders, syncFolder } from './local-folders.ts'
 import { forget, note } from './local-journal.ts'
 import { withLock } from './local-lock.ts'
 import { PENDING_FILE_PREFIX, refuseOwnName } from './local-names.ts'
@@ -32,7 +32,7 @@ export async function createPending(
   throwIfAborted(signal, 'write', path)
   if (path === ROOT) throw storeError('IsDirectory', 'write', path)
   refuseOwnName(path, 'write')
-  const made = await makeFolders(scope, parentOf(path), path)
+  await makeFolders(scope, parentOf(path), path)
   const name = parsePath(`${PENDING_FILE_PREFIX}${randomUUID()}`)
   const noted = await note(scope, scope.pathInStore(joinPath(parentOf(path), name)))
   try {
@@ -41,10 +41,10 @@ export async function createPending(
       const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
       return open(`${folder.located.at}/${name}`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
     })
-    return new LocalPending({ scope, path, name, stat, made, noted, precondition, signal }, file)
+    return new LocalPending({ scope, path, name, stat, noted, precondition, signal }, file)
   } catch (error) {
     await forget(scope, noted)
-    await removeFolders(scope, made)
+    await removeFolders(scope, parentOf(path))
     throw error
   }
 }
@@ -55,7 +55,6 @@ interface Pending {
   /** Of the hidden file, in the same folder. */
   readonly name: string
   readonly stat: Stat
-  readonly made: readonly ArtifactPath[]
   readonly noted: string | undefined
   readonly precondition: Precondition | undefined
   readonly signal: AbortSignal | undefined
@@ -101,6 +100,7 @@ class LocalPending implements PendingArtifact {
       await file.close()
       await inFolderOf(scope, path, 'write', (folder, target) => this.#show(folder, target))
       this.#isVisible = true
+      keepFolders(scope, parentOf(path))
       await inFolderOf(scope, path, 'write', ({ located }) => syncFolder(located.at))
     })
     await forget(scope, noted)
@@ -113,7 +113,7 @@ class LocalPending implements PendingArtifact {
   }
 
   async #remove(): Promise<void> {
-    const { scope, path, name, made, noted } = this.#pending
+    const { scope, path, name, noted } = this.#pending
     const file = this.#file
     this.#file = undefined
     await this.#syncing?.catch(() => undefined)
@@ -126,7 +126,7 @@ class LocalPending implements PendingArtifact {
       if (!isAppError(error, 'NotFound')) return
     }
     await forget(scope, noted)
-    await removeFolders(scope, made)
+    await removeFolders(scope, parentOf(path))
   }
 
   /** Failures are about the artifact. */
