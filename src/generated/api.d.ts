@@ -153,12 +153,20 @@ export interface paths {
         get: operations["readOutputs"];
         put?: never;
         /**
-         * Download a long selection of a run's outputs
-         * @description The answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
+         * Download or delete a long selection of a run's outputs
+         * @description With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
          *     A `zip` or `tar` has its exact length, but no ranges: what a body selects has no URL to ask for a range of.
+         *
+         *     With `delete`, what the body lists is deleted: files, and with `recursive` folders, which are named with a slash at their ends. Each path counts by itself: the answer says how many files are gone,
+         *     and what is not, and why. Nothing is removed when the list as such is refused. `glob` and `exclude` cannot be used, and one list has at most 10000 paths.
          */
-        post: operations["archiveOutputs"];
-        delete?: never;
+        post: operations["postOutputs"];
+        /**
+         * Delete all outputs of a run
+         * @description Needs `recursive`, and the URL of the run with its slash and nothing else: no other way of writing it will do. When a part cannot be removed, everything else is; the problem then says how many files
+         *     are gone (`removed`) and what is not (`failures`).
+         */
+        delete: operations["deleteOutputs"];
         options?: never;
         /**
          * Headers of a run's listing or archive
@@ -214,12 +222,20 @@ export interface paths {
         get: operations["readFolder"];
         put?: never;
         /**
-         * Download a long selection of a folder
-         * @description The answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
+         * Download or delete a long selection of a folder
+         * @description With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
          *     A `zip` or `tar` has its exact length, but no ranges: what a body selects has no URL to ask for a range of.
+         *
+         *     With `delete`, what the body lists is deleted: files, and with `recursive` folders, which are named with a slash at their ends. Each path counts by itself: the answer says how many files are gone,
+         *     and what is not, and why. Nothing is removed when the list as such is refused. `glob` and `exclude` cannot be used, and one list has at most 10000 paths.
          */
-        post: operations["archiveFolder"];
-        delete?: never;
+        post: operations["postFolder"];
+        /**
+         * Delete a folder
+         * @description With everything in it, so it needs `recursive`. A link is deleted, never what it points to. Folders above it that are empty then disappear, up to the run. When a part cannot be removed, everything
+         *     else is; the problem then says how many files are gone (`removed`) and what is not (`failures`).
+         */
+        delete: operations["deleteFolder"];
         options?: never;
         /**
          * Headers of a folder's listing or archive
@@ -291,8 +307,18 @@ export interface paths {
          *     An upload may take as long as it likes, but must not stand still for longer than a minute (`uploads.idleTimeout`, 408).
          */
         put: operations["writeFile"];
-        post?: never;
-        delete?: never;
+        /**
+         * Copy or move a file within its run
+         * @description To the path that `copyTo` or `moveTo` says, relative to the run. A store that can does it by itself, without the bytes coming through here. The conditions are about what is at the new path: `If-None-Match: *`
+         *     overwrites nothing. Where the store cannot move, the file is copied and then deleted.
+         */
+        post: operations["transferFile"];
+        /**
+         * Delete a file
+         * @description `If-Match` deletes only the content that the client knows. A link is deleted, never what it points to. Folders above it that are empty then disappear, up to the run.
+         *     With `recursive`, a folder may be named without its slash.
+         */
+        delete: operations["deleteFile"];
         options?: never;
         /** Size, type and validators of a file */
         head: operations["headFile"];
@@ -545,6 +571,13 @@ export interface components {
             glob?: components["schemas"]["GlobPattern"];
             exclude?: components["schemas"]["GlobPattern"];
         };
+        /** @description What came of deleting a list of paths. */
+        Removal: {
+            /** @description Files that are gone, those in folders included. */
+            removed: number;
+            /** @description What is still there, or was not; `path` is as it was listed, or relative to the folder for what is in a folder that was listed. */
+            failures: components["schemas"]["Problem"][];
+        };
         /** @description An error (RFC 9457). */
         Problem: {
             /**
@@ -570,6 +603,15 @@ export interface components {
             trouble?: components["schemas"]["StoreTrouble"];
             /** @description Whether the same request may succeed later without anybody changing anything. */
             temporary?: boolean;
+            /** @description Of a removal that was not complete, the files that are gone. */
+            removed?: number;
+            /** @description Of a removal that was not complete, what is still there; the first ones, where there are very many. */
+            failures?: {
+                /** @description As the URL names it, relative to the run. */
+                path: string;
+                /** @description What was wrong, and what to do. */
+                detail: string;
+            }[];
         };
         /**
          * @description What ails the store, where that is known. `unreachable`, `timeout`, `throttled` and `interrupted` pass by themselves. The others wait for an operator -
@@ -710,12 +752,14 @@ export interface components {
                 "application/zstd": unknown;
             };
         };
-        /** @description The archive of what was selected. */
-        Archive: {
+        /** @description With `archive`, the archive of what was selected; with `delete`, what came of it. */
+        ArchiveOrRemoval: {
             headers: {
-                "Accept-Ranges": components["headers"]["Accept-Ranges"];
+                /** @description With `archive` only - `bytes` for a stored `zip` or `tar`, `none` for the compressed kinds. */
+                "Accept-Ranges"?: "bytes" | "none";
                 "Cache-Control": components["headers"]["Cache-Control"];
-                "Content-Disposition": components["headers"]["Content-Disposition"];
+                /** @description With `archive` only - always `attachment`, named after the folder. */
+                "Content-Disposition"?: string;
                 "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
                 ETag: components["headers"]["ETag"];
                 "Outputs-Omitted": components["headers"]["Outputs-Omitted"];
@@ -724,6 +768,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                "application/json": components["schemas"]["Removal"];
                 "application/zip": unknown;
                 "application/x-tar": unknown;
                 "application/gzip": unknown;
@@ -796,6 +841,37 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
                 ETag: components["headers"]["ETagOfFile"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The file is at its new path, where none was before. */
+        TransferCreated: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                ETag: components["headers"]["ETagOfFile"];
+                Location: components["headers"]["Location"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The file is at its new path, in place of the one before. */
+        TransferReplaced: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                ETag: components["headers"]["ETagOfFile"];
+                Location: components["headers"]["Location"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description It is gone. */
+        Removed: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
             };
@@ -1071,10 +1147,25 @@ export interface components {
          */
         Archive: components["schemas"]["ArchiveKind"];
         /**
-         * @description Kind of archive.
-         * @example zip
+         * @description Delete what the body lists.
+         * @example true
          */
-        ArchiveRequired: components["schemas"]["ArchiveKind"];
+        Delete: components["schemas"]["Flag"];
+        /**
+         * @description Delete folders with everything in them. Without it, only files are deleted.
+         * @example true
+         */
+        RecursiveRemoval: components["schemas"]["Flag"];
+        /**
+         * @description Path of the copy, relative to the run. Either this or `moveTo`.
+         * @example kept/metrics.csv
+         */
+        CopyTo: components["schemas"]["SelectedPath"];
+        /**
+         * @description New path of the file, relative to the run. Either this or `copyTo`.
+         * @example kept/metrics.csv
+         */
+        MoveTo: components["schemas"]["SelectedPath"];
         /**
          * @description Deflate the members of a `zip`. Smaller, but without length and ranges; refused for the other kinds.
          * @example true
@@ -1975,24 +2066,34 @@ export interface operations {
             504: components["responses"]["GatewayTimeout"];
         };
     };
-    archiveOutputs: {
+    postOutputs: {
         parameters: {
-            query: {
+            query?: {
                 /**
                  * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
                 /**
-                 * @description Kind of archive.
+                 * @description Download the folder as an archive of this kind.
                  * @example zip
                  */
-                archive: components["parameters"]["ArchiveRequired"];
+                archive?: components["parameters"]["Archive"];
                 /**
                  * @description Deflate the members of a `zip`. Smaller, but without length and ranges; refused for the other kinds.
                  * @example true
                  */
                 compress?: components["parameters"]["Compress"];
+                /**
+                 * @description Delete what the body lists.
+                 * @example true
+                 */
+                delete?: components["parameters"]["Delete"];
+                /**
+                 * @description Delete folders with everything in them. Without it, only files are deleted.
+                 * @example true
+                 */
+                recursive?: components["parameters"]["RecursiveRemoval"];
             };
             header?: {
                 /**
@@ -2027,13 +2128,78 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["Selection"];
         responses: {
-            200: components["responses"]["Archive"];
+            200: components["responses"]["ArchiveOrRemoval"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    deleteOutputs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Delete folders with everything in them. Without it, only files are deleted.
+                 * @example true
+                 */
+                recursive?: components["parameters"]["RecursiveRemoval"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Removed"];
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -2335,24 +2501,34 @@ export interface operations {
             504: components["responses"]["GatewayTimeout"];
         };
     };
-    archiveFolder: {
+    postFolder: {
         parameters: {
-            query: {
+            query?: {
                 /**
                  * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
                 /**
-                 * @description Kind of archive.
+                 * @description Download the folder as an archive of this kind.
                  * @example zip
                  */
-                archive: components["parameters"]["ArchiveRequired"];
+                archive?: components["parameters"]["Archive"];
                 /**
                  * @description Deflate the members of a `zip`. Smaller, but without length and ranges; refused for the other kinds.
                  * @example true
                  */
                 compress?: components["parameters"]["Compress"];
+                /**
+                 * @description Delete what the body lists.
+                 * @example true
+                 */
+                delete?: components["parameters"]["Delete"];
+                /**
+                 * @description Delete folders with everything in them. Without it, only files are deleted.
+                 * @example true
+                 */
+                recursive?: components["parameters"]["RecursiveRemoval"];
             };
             header?: {
                 /**
@@ -2392,13 +2568,83 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["Selection"];
         responses: {
-            200: components["responses"]["Archive"];
+            200: components["responses"]["ArchiveOrRemoval"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    deleteFolder: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Delete folders with everything in them. Without it, only files are deleted.
+                 * @example true
+                 */
+                recursive?: components["parameters"]["RecursiveRemoval"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+                /**
+                 * @description Path of the folder in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints
+                 */
+                path: components["parameters"]["FolderPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Removed"];
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -2809,6 +3055,162 @@ export interface operations {
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
             507: components["responses"]["InsufficientStorage"];
+        };
+    };
+    transferFile: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of the copy, relative to the run. Either this or `moveTo`.
+                 * @example kept/metrics.csv
+                 */
+                copyTo?: components["parameters"]["CopyTo"];
+                /**
+                 * @description New path of the file, relative to the run. Either this or `copyTo`.
+                 * @example kept/metrics.csv
+                 */
+                moveTo?: components["parameters"]["MoveTo"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+                /**
+                 * @description Path of the file in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints/model.pt
+                 */
+                path: components["parameters"]["FilePath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: components["responses"]["TransferCreated"];
+            204: components["responses"]["TransferReplaced"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
+        };
+    };
+    deleteFile: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Delete folders with everything in them. Without it, only files are deleted.
+                 * @example true
+                 */
+                recursive?: components["parameters"]["RecursiveRemoval"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+                /**
+                 * @description Path of the file in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints/model.pt
+                 */
+                path: components["parameters"]["FilePath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Removed"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            412: components["responses"]["PreconditionFailed"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     headFile: {

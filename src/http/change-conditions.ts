@@ -26,14 +26,32 @@ export async function checkConditions(
   headers: IncomingHttpHeaders,
   signal: AbortSignal,
 ): Promise<ChangeConditions> {
+  const { exists, precondition } = await conditionsAt(store, path, headers, signal)
+  if (precondition === 'failed') throw conditionFailed(path)
+  return { exists, precondition }
+}
+
+/** The same where the caller decides what a failed condition means. */
+export async function conditionsAt(
+  store: ArtifactStore,
+  path: ArtifactPath,
+  headers: IncomingHttpHeaders,
+  signal: AbortSignal,
+): Promise<{ readonly exists: boolean; readonly precondition: Precondition | 'failed' | undefined }> {
   const current = await fileAt(store, path, signal)
-  const precondition = preconditionOf(headers, current, Date.now())
-  if (precondition === 'failed')
-    throw new AppError('Changed', 'A precondition failed: what is there now is not what the request says.', {
-      op: 'stat',
-      path,
-    })
-  return { exists: current !== undefined, precondition }
+  return { exists: current !== undefined, precondition: preconditionOf(headers, current, Date.now()) }
+}
+
+/** A folder has no tag and no content of its own, so a condition that asks for one fails. */
+export function checkOnFolder(headers: IncomingHttpHeaders, path: ArtifactPath): void {
+  if (preconditionOf(headers, undefined, Date.now()) === 'failed') throw conditionFailed(path)
+}
+
+export function conditionFailed(path: ArtifactPath): AppError {
+  return new AppError('Changed', 'A precondition failed: what is there now is not what the request says.', {
+    op: 'stat',
+    path,
+  })
 }
 
 /** Undefined where nothing is, or a folder. */

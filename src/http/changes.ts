@@ -3,9 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { Query } from './validate.ts'
 
-/** Whether a request changes something. A POST that asks for an archive reads. */
+/** Whether a request changes something. A POST that asks for an archive, and nothing else, reads. */
 export function isChange(method: string, query: Query): boolean {
-  return method === 'PUT' || method === 'DELETE' || (method === 'POST' && query.archive === undefined)
+  const reads = query.archive !== undefined && query.delete !== true
+  return method === 'PUT' || method === 'DELETE' || (method === 'POST' && !reads)
 }
 
 /**

@@ -22,7 +22,7 @@ export interface ListedFolder {
 }
 
 /** A path as a relative URL reference: every reserved character escaped, also `:` (it would look like a scheme) and `'` (it ends attributes). */
-function hrefOf(path: string): string {
+export function hrefOf(path: string): string {
   return path.split('/').map(encodeSegment).join('/')
 }
 

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
 import type { ErrorKind, StoreTrouble } from '../errors.ts'
+import { PartlyRemoved } from './partly-removed.ts'
 import { endAnswer, isLingering } from './body.ts'
 
 const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string]>> = {
@@ -57,6 +58,9 @@ export interface Problem {
   /** What ails the store, where that is known. */
   readonly trouble?: StoreTrouble
   readonly temporary?: true
+  /** Of a removal that was not complete: how many files are gone, and what is not. */
+  readonly removed?: number
+  readonly failures?: readonly { readonly path: string; readonly detail: string }[]
   readonly requestId: string
 }
 
@@ -101,8 +105,14 @@ export function problemOf(error: AppError, requestId: string): Problem {
     ...(error.path !== undefined && error.path !== '' && { path: error.path }),
     ...(error.trouble !== undefined && { trouble: error.trouble }),
     ...(error.temporary && { temporary: true }),
+    ...(error instanceof PartlyRemoved && removalOf(error)),
     requestId,
   }
+}
+
+function removalOf({ removal }: PartlyRemoved): Pick<Problem, 'removed' | 'failures'> {
+  const failures = removal.failures.map(({ path, error }) => ({ path, detail: error.message }))
+  return { removed: removal.removed, failures }
 }
 
 /** A problem as JSON in which no text of the request can look like markup, to whatever reads it. */

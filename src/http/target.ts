@@ -7,6 +7,9 @@ import type { Level } from '../runs/levels.ts'
 import { parsePath } from '../store/path.ts'
 import type { ArtifactPath } from '../store/path.ts'
 
+/** Owner, project, kind and id. */
+const RUN_SEGMENTS = 4
+
 export type Target =
   | { readonly type: 'level'; readonly level: Level; readonly slash: boolean }
   | {
@@ -15,6 +18,10 @@ export type Target =
       readonly path: ArtifactPath
       /** Whether the URL has the form of a folder. */
       readonly slash: boolean
+      /** Whether the URL is the run's own, without detours such as `//` or `/./`. */
+      readonly isRun: boolean
+      /** Folders between the run and what the URL names, as a client counts them that resolves a relative reference: an escaped slash is none. */
+      readonly depth: number
     }
 
 /**
@@ -28,7 +35,7 @@ export function parseTarget(rawPath: string): Target {
   const slash = raw === '' ? rawPath !== '' : raw.endsWith('/')
   const segments = (slash ? raw.slice(0, -1) : raw).split('/')
   if (raw === '') segments.length = 0
-  const [owner, project, kind, id] = segments.slice(0, 4).map(decodeName)
+  const [owner, project, kind, id] = segments.slice(0, RUN_SEGMENTS).map(decodeName)
   if (kind !== undefined && !isRunKind(kind))
     throw new AppError('NotFound', `There is no kind '${kind}': it is one of ${RUN_KINDS.join(', ')}.`, {
       op: 'resolve',
@@ -36,8 +43,10 @@ export function parseTarget(rawPath: string): Target {
     })
   if (owner === undefined || project === undefined || kind === undefined || id === undefined)
     return { type: 'level', level: known({ owner, project, kind }), slash }
-  const path = parsePath(decodeURIComponent(segments.slice(4).join('/')))
-  return { type: 'artifact', reference: { owner, project, kind, id }, path, slash }
+  const path = parsePath(decodeURIComponent(segments.slice(RUN_SEGMENTS).join('/')))
+  const isRun = /^(?:\/[^/]+){4}\/$/.test(rawPath)
+  const depth = Math.max(0, segments.length - RUN_SEGMENTS - 1)
+  return { type: 'artifact', reference: { owner, project, kind, id }, path, slash, isRun, depth }
 }
 
 /** A segment that names an owner, a project, a kind or a run. */

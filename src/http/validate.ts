@@ -21,7 +21,9 @@ export interface ValidatorOptions {
 }
 
 type Schemas = components['schemas']
-type AllParameters = NonNullable<operations['readFile']['parameters']['query']>
+type QueryOf<Operation extends keyof operations> = NonNullable<operations[Operation]['parameters']['query']>
+/** Together, these have all that there are. */
+type AllParameters = QueryOf<'readFile'> & QueryOf<'postFolder'> & QueryOf<'transferFile'>
 
 /**
  * The query parameters of all operations, as values: flags are booleans, `limit` is a number, `path` a list. What was not sent is

@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler } from 'express'
-import { request, type IncomingHttpHeaders } from 'node:http'
+import { once } from 'node:events'
+import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { statusOf, toAppError } from '../../src/http/problem.ts'
@@ -215,21 +216,33 @@ describe('a body', () => {
   })
 
   it('is not looked at before the query is right', async () => {
-    expect((await post(JSON_TYPE, '{', 'compress')).message).toContain(
-      "The query parameter 'archive' is missing",
+    expect((await post(JSON_TYPE, '{', 'archive=rar')).message).toContain(
+      "The query parameter 'archive' is 'rar'",
     )
   })
 
-  it('belongs to a folder also where the URL lacks the slash', async () => {
+  it('belongs to a folder, whose URL has its slash', async () => {
     const answer = await ask('POST', `${RUN}plots?archive=zip`, 'path=', { 'content-type': FORM })
-    expect(answer.message).toContain("The form field 'path' is ''")
+    expect(answer.message).toContain(
+      "no query parameter 'archive' here. Known are connection, copyTo, moveTo.",
+    )
+  })
+
+  it('that does not come to its end in time is given up', async () => {
+    const { port } = server.address() as AddressInfo
+    const headers = { 'content-type': FORM, 'content-length': '100' }
+    const sent = request({ port, host: '127.0.0.1', method: 'POST', path: `${RUN}?archive=zip`, headers })
+    sent.write('path=a')
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    expect(response.statusCode).toBe(408)
+    sent.destroy()
   })
 })
 
 describe('outside the description', () => {
   it('URLs and methods pass with an empty query, for the routes to answer', async () => {
     expect(await get('/base/elsewhere?x=1')).toMatchObject({ status: 200, query: {} })
-    expect(await ask('DELETE', `${RUN}?x=1`)).toMatchObject({ status: 200, query: {} })
+    expect(await ask('PATCH', `${RUN}?x=1`)).toMatchObject({ status: 200, query: {} })
   })
 
   it('a route that forgot the validator fails instead of reading unchecked parameters', async () => {

@@ -1,10 +1,31 @@
 // PUT, POST and DELETE on what lies in a run, after the gate for changes.
+import { AppError } from '../../errors.ts'
 import type { Run } from '../../runs/runs.ts'
 import type { Asked, ArtifactTarget } from './outputs.ts'
+import { answerRemoval, answerRemovals } from './removal.ts'
+import { answerTransfer } from './transfer.ts'
 import { answerUpload } from './upload.ts'
 
 /** Fails before a byte of the body is read where the store takes no changes. */
 export async function answerChange(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
   await run.store.checkWritable({ signal: asked.signal })
-  await answerUpload(asked, run, target.path)
+  switch (asked.method) {
+    case 'PUT':
+      return answerUpload(asked, run, target.path)
+    case 'DELETE':
+      return answerRemoval(asked, run, target)
+    default:
+      return target.slash ? changeFolder(asked, run, target) : answerTransfer(asked, run, target)
+  }
+}
+
+async function changeFolder(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
+  const { archive, delete: removes } = asked.query
+  if (removes !== true || archive !== undefined)
+    throw new AppError(
+      'InvalidArgument',
+      'Say what is to be done with what the body lists: ?archive=zip (or tar, tar.gz, tar.zst) downloads it, ?delete removes it.',
+      { op: 'resolve' },
+    )
+  return answerRemovals(asked, run, target.path)
 }

@@ -82,6 +82,7 @@ export async function answerOutputs(
   try {
     const run = await resolveRun(asked, runs, target)
     await (changes ? answerChange(asked, run, target) : answerArtifact(asked, run, target))
+    if (changes && target.isRun) runs.forget(target.reference)
   } catch (error) {
     if (isAppError(error, 'NotFound')) runs.forget(target.reference)
     throw error
@@ -201,10 +202,10 @@ function methodsOf(target: Target): [allowed: readonly string[], why?: string] {
     return [READING, 'What lies above a run does not change; a run is named with a slash at its end.']
   return target.slash
     ? [
-        [...READING, 'POST'],
+        [...READING, 'POST', 'DELETE'],
         'A folder appears with the first file in it: name that, without a slash at its end.',
       ]
-    : [[...READING, 'PUT']]
+    : [[...READING, 'PUT', 'POST', 'DELETE']]
 }
 
 function connectionOf(
