@@ -47,6 +47,10 @@ export interface Config {
     readonly maxBytes: number
     /** How long a body may stand still. */
     readonly idleTimeoutMs: number
+    /** What one archive may be unpacked to: files and folders, bytes, and bytes for each byte that is compressed. */
+    readonly maxUnpackedEntries: number
+    readonly maxUnpackedBytes: number
+    readonly maxRatio: number
   }
   readonly digests: {
     /** Files up to this size get a Repr-Digest when it is asked for and not known yet. */

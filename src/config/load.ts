@@ -165,6 +165,9 @@ function toConfig(values: Values, connections: readonly StoreDefinition[]): Conf
     uploads: {
       maxBytes: values['uploads.maxBytes'],
       idleTimeoutMs: values['uploads.idleTimeout'],
+      maxUnpackedEntries: values['uploads.maxUnpackedEntries'],
+      maxUnpackedBytes: values['uploads.maxUnpackedBytes'],
+      maxRatio: values['uploads.maxRatio'],
     },
     digests: { maxBytes: values['digests.maxBytes'] },
   }

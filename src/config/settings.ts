@@ -176,6 +176,24 @@ export const SETTINGS = {
     meaning:
       'How long an upload may stand still before it is answered 408 and leaves nothing. There is no limit on how long it takes as a whole.',
   }),
+  'uploads.maxUnpackedEntries': setting({
+    type: integer(1, 10_000_000),
+    default: 1_000_000,
+    env: 'UPLOADS_MAX_UNPACKED_ENTRIES',
+    meaning: 'Files and folders that one archive may be unpacked to; one that holds more is answered 413.',
+  }),
+  'uploads.maxUnpackedBytes': setting({
+    type: size,
+    default: 1024 * GiB,
+    env: 'UPLOADS_MAX_UNPACKED_BYTES',
+    meaning: 'Content that one archive may be unpacked to.',
+  }),
+  'uploads.maxRatio': setting({
+    type: integer(1, 1100),
+    default: 200,
+    env: 'UPLOADS_MAX_RATIO',
+    meaning: 'How many times its size a compressed archive may be unpacked to, beyond its first 16 MiB.',
+  }),
   'digests.maxBytes': setting({
     type: size,
     default: GiB / 16,

@@ -151,7 +151,15 @@ export interface paths {
          *     while they are sent: no length, no ranges. An artifact that changes during the download breaks the connection.
          */
         get: operations["readOutputs"];
-        put?: never;
+        /**
+         * Unpack an archive into a run's outputs
+         * @description The body is a tar, a tar.gz or a zip. Its files appear one by one while it comes, each as a whole or not at all, and replace what is there; empty folders in it make nothing. Symbolic links, hard
+         *     links and devices are refused, and so are names that are absolute or climb (`..`). An archive that is damaged, cut off, too large or not what `unpack` says fails: the problem then says what was
+         *     `written` before, and with `onFailure=remove` that is removed again, as far as nobody else replaced it meanwhile. What it had replaced does not come back.
+         *
+         *     For what may be unpacked see the settings `uploads.maxUnpackedEntries`, `uploads.maxUnpackedBytes` and `uploads.maxRatio` (413). The rest is as for the upload of a file.
+         */
+        put: operations["unpackOutputs"];
         /**
          * Download or delete a long selection of a run's outputs
          * @description With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
@@ -220,7 +228,15 @@ export interface paths {
          *     while they are sent: no length, no ranges. An artifact that changes during the download breaks the connection.
          */
         get: operations["readFolder"];
-        put?: never;
+        /**
+         * Unpack an archive into a folder
+         * @description The body is a tar, a tar.gz or a zip. Its files appear one by one while it comes, each as a whole or not at all, and replace what is there; empty folders in it make nothing. Symbolic links, hard
+         *     links and devices are refused, and so are names that are absolute or climb (`..`). An archive that is damaged, cut off, too large or not what `unpack` says fails: the problem then says what was
+         *     `written` before, and with `onFailure=remove` that is removed again, as far as nobody else replaced it meanwhile. What it had replaced does not come back.
+         *
+         *     For what may be unpacked see the settings `uploads.maxUnpackedEntries`, `uploads.maxUnpackedBytes` and `uploads.maxRatio` (413). The rest is as for the upload of a file.
+         */
+        put: operations["unpackFolder"];
         /**
          * Download or delete a long selection of a folder
          * @description With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
@@ -605,6 +621,7 @@ export interface components {
             temporary?: boolean;
             /** @description Of a removal that was not complete, the files that are gone. */
             removed?: number;
+            written?: components["schemas"]["Unpacked"];
             /** @description Of a removal that was not complete, what is still there; the first ones, where there are very many. */
             failures?: {
                 /** @description As the URL names it, relative to the run. */
@@ -612,6 +629,15 @@ export interface components {
                 /** @description What was wrong, and what to do. */
                 detail: string;
             }[];
+        };
+        /** @description What an archive brought. Of one that failed, what it had brought before. */
+        Unpacked: {
+            /** @description Members that became files. One that comes twice counts twice. */
+            files: number;
+            /** @description Their content together. */
+            bytes: number;
+            /** @description The first hundred of them, relative to the run. */
+            paths: string[];
         };
         /**
          * @description What ails the store, where that is known. `unreachable`, `timeout`, `throttled` and `interrupted` pass by themselves. The others wait for an operator -
@@ -845,6 +871,18 @@ export interface components {
                 [name: string]: unknown;
             };
             content?: never;
+        };
+        /** @description Every file of the archive is in the folder. */
+        Unpacked: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Unpacked"];
+            };
         };
         /** @description The file is at its new path, where none was before. */
         TransferCreated: {
@@ -1157,6 +1195,16 @@ export interface components {
          */
         RecursiveRemoval: components["schemas"]["Flag"];
         /**
+         * @description What the body is; its files are unpacked into the folder.
+         * @example tar.gz
+         */
+        Unpack: "tar" | "tar.gz" | "zip";
+        /**
+         * @description What becomes of the files that were written before an archive turns out to be damaged or refused.
+         * @example remove
+         */
+        OnFailure: "keep" | "remove";
+        /**
          * @description Path of the copy, relative to the run. Either this or `moveTo`.
          * @example kept/metrics.csv
          */
@@ -1263,6 +1311,13 @@ export interface components {
         WantReprDigest: string;
     };
     requestBodies: {
+        /** @description The archive, of any length; its media type does not matter. */
+        ArchiveContent: {
+            content: {
+                "application/octet-stream": unknown;
+                "*/*": unknown;
+            };
+        };
         /** @description The bytes of the file, of any type. */
         Content: {
             content: {
@@ -2066,6 +2121,100 @@ export interface operations {
             504: components["responses"]["GatewayTimeout"];
         };
     };
+    unpackOutputs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description What the body is; its files are unpacked into the folder.
+                 * @example tar.gz
+                 */
+                unpack?: components["parameters"]["Unpack"];
+                /**
+                 * @description What becomes of the files that were written before an archive turns out to be damaged or refused.
+                 * @example remove
+                 */
+                onFailure?: components["parameters"]["OnFailure"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
+                /**
+                 * @description Digests of the body (RFC 9530 section 2), by `sha-256` or `sha-512`; another one is ignored. A body that has another digest is refused (400), and nothing is stored.
+                 * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+                 */
+                "Content-Digest"?: components["parameters"]["ContentDigest"];
+                /**
+                 * @description The same as `Content-Digest`, since the body is the whole content (RFC 9530 section 3).
+                 * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+                 */
+                "Repr-Digest"?: components["parameters"]["ReprDigest"];
+                /**
+                 * @description The MD5 of the body as base64, as tools for S3 send it. Checked in the same way.
+                 * @example 1B2M2Y8AsgTpgAmY7PhCfg==
+                 */
+                "Content-MD5"?: components["parameters"]["ContentMd5"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ArchiveContent"];
+        responses: {
+            200: components["responses"]["Unpacked"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
+        };
+    };
     postOutputs: {
         parameters: {
             query?: {
@@ -2499,6 +2648,105 @@ export interface operations {
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    unpackFolder: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description What the body is; its files are unpacked into the folder.
+                 * @example tar.gz
+                 */
+                unpack?: components["parameters"]["Unpack"];
+                /**
+                 * @description What becomes of the files that were written before an archive turns out to be damaged or refused.
+                 * @example remove
+                 */
+                onFailure?: components["parameters"]["OnFailure"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
+                /**
+                 * @description Digests of the body (RFC 9530 section 2), by `sha-256` or `sha-512`; another one is ignored. A body that has another digest is refused (400), and nothing is stored.
+                 * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+                 */
+                "Content-Digest"?: components["parameters"]["ContentDigest"];
+                /**
+                 * @description The same as `Content-Digest`, since the body is the whole content (RFC 9530 section 3).
+                 * @example sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+                 */
+                "Repr-Digest"?: components["parameters"]["ReprDigest"];
+                /**
+                 * @description The MD5 of the body as base64, as tools for S3 send it. Checked in the same way.
+                 * @example 1B2M2Y8AsgTpgAmY7PhCfg==
+                 */
+                "Content-MD5"?: components["parameters"]["ContentMd5"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+                /**
+                 * @description Path of the folder in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints
+                 */
+                path: components["parameters"]["FolderPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ArchiveContent"];
+        responses: {
+            200: components["responses"]["Unpacked"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
         };
     };
     postFolder: {

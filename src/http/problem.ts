@@ -4,6 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
 import type { ErrorKind, StoreTrouble } from '../errors.ts'
+import { UnpackError } from '../content/unpack.ts'
+import type { Removal } from '../store/store.ts'
 import { PartlyRemoved } from './partly-removed.ts'
 import { endAnswer, isLingering } from './body.ts'
 
@@ -61,6 +63,8 @@ export interface Problem {
   /** Of a removal that was not complete: how many files are gone, and what is not. */
   readonly removed?: number
   readonly failures?: readonly { readonly path: string; readonly detail: string }[]
+  /** Of an archive that was not unpacked to its end: what it brought before. */
+  readonly written?: { readonly files: number; readonly bytes: number; readonly paths: readonly string[] }
   readonly requestId: string
 }
 
@@ -105,14 +109,17 @@ export function problemOf(error: AppError, requestId: string): Problem {
     ...(error.path !== undefined && error.path !== '' && { path: error.path }),
     ...(error.trouble !== undefined && { trouble: error.trouble }),
     ...(error.temporary && { temporary: true }),
-    ...(error instanceof PartlyRemoved && removalOf(error)),
+    ...(error instanceof PartlyRemoved && removalOf(error.removal)),
+    ...(error instanceof UnpackError && {
+      written: error.written,
+      ...(error.removal !== undefined && removalOf(error.removal)),
+    }),
     requestId,
   }
 }
 
-function removalOf({ removal }: PartlyRemoved): Pick<Problem, 'removed' | 'failures'> {
-  const failures = removal.failures.map(({ path, error }) => ({ path, detail: error.message }))
-  return { removed: removal.removed, failures }
+function removalOf({ removed, failures }: Removal): Pick<Problem, 'removed' | 'failures'> {
+  return { removed, failures: failures.map(({ path, error }) => ({ path, detail: error.message })) }
 }
 
 /** A problem as JSON in which no text of the request can look like markup, to whatever reads it. */

@@ -45,17 +45,30 @@ export async function receive(
   }
 }
 
-/**
- * Writes all of `source` to `sink`, chunk by chunk, and checks that it was what was announced. Gives the number of bytes.
- *
- * TooLarge beyond `maxBytes`; InvalidArgument for another length or digest; TimedOut when nothing comes for `idleMs`; Aborted when the client is gone. The time that the sink takes
- * does not count. When it fails, the source is left (`return`) but not waited for: what stands still does not end either.
- */
+/** Writes all of `source` to `sink`, chunk by chunk, and fails as `checked` does. Gives the number of bytes. */
 export async function pour(
   source: AsyncIterable<Uint8Array>,
   sink: Sink,
   options: PourOptions,
 ): Promise<number> {
+  let received = 0
+  for await (const chunk of checked(source, options)) {
+    received += chunk.length
+    await sink.write(chunk)
+  }
+  return received
+}
+
+/**
+ * The chunks of `source`, for a consumer that can only know at their end whether they were what was announced.
+ *
+ * TooLarge beyond `maxBytes`; InvalidArgument for another length or digest; TimedOut when nothing comes for `idleMs`; Aborted when the client is gone. The time that the consumer takes
+ * does not count. When it fails or is left, the source is left (`return`) but not waited for: what stands still does not end either.
+ */
+export async function* checked(
+  source: AsyncIterable<Uint8Array>,
+  options: PourOptions,
+): AsyncGenerator<Uint8Array, void> {
   const { size, maxBytes, digests = [], signal } = options
   checkSize(size, maxBytes)
   const check = new DigestCheck(digests)
@@ -67,7 +80,7 @@ export async function pour(
       if (received > maxBytes) throw tooLarge(maxBytes)
       if (size !== undefined && received > size) throw wrongLength(`more than ${size} bytes`, size)
       check.update(chunk)
-      await sink.write(chunk)
+      yield chunk
       signal.throwIfAborted()
     }
   } finally {
@@ -75,7 +88,6 @@ export async function pour(
   }
   if (size !== undefined && received !== size) throw wrongLength(`${received} bytes`, size)
   check.verify()
-  return received
 }
 
 function tooLarge(maxBytes: number): AppError {

@@ -23,7 +23,10 @@ export interface ValidatorOptions {
 type Schemas = components['schemas']
 type QueryOf<Operation extends keyof operations> = NonNullable<operations[Operation]['parameters']['query']>
 /** Together, these have all that there are. */
-type AllParameters = QueryOf<'readFile'> & QueryOf<'postFolder'> & QueryOf<'transferFile'>
+type AllParameters = QueryOf<'readFile'> &
+  QueryOf<'postFolder'> &
+  QueryOf<'transferFile'> &
+  QueryOf<'unpackFolder'>
 
 /**
  * The query parameters of all operations, as values: flags are booleans, `limit` is a number, `path` a list. What was not sent is

@@ -204,7 +204,7 @@ describe('a refused request', () => {
   it('POST on a run that does not say what for is 400, PATCH on it 405 with what is possible', async () => {
     expect((await get('', { method: 'POST' })).status).toBe(400)
     const answer = await get('', { method: 'PATCH' })
-    expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD, POST, DELETE'])
+    expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD, PUT, POST, DELETE'])
   })
 
   it('keeps the request id that a proxy gave, and refuses one that is not plain', async () => {

@@ -112,15 +112,15 @@ describe('a file', () => {
 
 describe('what cannot be put', () => {
   it.each([
-    ['a folder', `/outputs/${RUN}/folder/`, 405, 'GET, HEAD, POST'],
-    ['a run', `/outputs/${RUN}/`, 405, 'GET, HEAD, POST'],
+    ['a folder', `/outputs/${RUN}/folder/`, 400, undefined],
+    ['a run', `/outputs/${RUN}/`, 400, undefined],
     ['a run without its slash', `/outputs/${RUN}`, 405, 'GET, HEAD'],
     ['a kind', '/outputs/ann/mnist/experiments/', 405, 'GET, HEAD'],
     ['an owner', '/outputs/ann', 405, 'GET, HEAD'],
     ['everything', '/outputs/', 405, 'GET, HEAD'],
   ])('%s', async (_what, path, status, allow) => {
     const answer = await put(path, 'x')
-    expect([answer.status, answer.headers.allow]).toEqual([status, expect.stringContaining(allow)])
+    expect([answer.status, answer.headers.allow]).toEqual([status, allow])
   })
 
   it('a file where a folder is, and one below a file: a conflict', async () => {
@@ -243,7 +243,7 @@ describe('a client that waits for being asked (Expect: 100-continue)', () => {
 
   it.each([
     ['a path that is none', `/outputs/${RUN}/a/../../b%00`, [], 400],
-    ['a folder', `/outputs/${RUN}/x/`, [], 405],
+    ['a folder', `/outputs/${RUN}/x/`, [], 400],
     ['a part', THERE, ['Content-Range: bytes 0-2/10'], 400],
     ['a coding', THERE, ['Content-Encoding: gzip'], 415],
     ['a digest that cannot be read', THERE, ['Content-Digest: sha-256=x'], 400],

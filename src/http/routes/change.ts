@@ -4,6 +4,7 @@ import type { Run } from '../../runs/runs.ts'
 import type { Asked, ArtifactTarget } from './outputs.ts'
 import { answerRemoval, answerRemovals } from './removal.ts'
 import { answerTransfer } from './transfer.ts'
+import { answerUnpacking } from './unpacking.ts'
 import { answerUpload } from './upload.ts'
 
 /** Fails before a byte of the body is read where the store takes no changes. */
@@ -11,7 +12,7 @@ export async function answerChange(asked: Asked, run: Run, target: ArtifactTarge
   await run.store.checkWritable({ signal: asked.signal })
   switch (asked.method) {
     case 'PUT':
-      return answerUpload(asked, run, target.path)
+      return target.slash ? answerUnpacking(asked, run, target.path) : answerUpload(asked, run, target.path)
     case 'DELETE':
       return answerRemoval(asked, run, target)
     default:

@@ -200,12 +200,7 @@ function checkMethod({ method }: Request, response: Response, target: Target): v
 function methodsOf(target: Target): [allowed: readonly string[], why?: string] {
   if (lacksSlash(target) || target.type === 'level')
     return [READING, 'What lies above a run does not change; a run is named with a slash at its end.']
-  return target.slash
-    ? [
-        [...READING, 'POST', 'DELETE'],
-        'A folder appears with the first file in it: name that, without a slash at its end.',
-      ]
-    : [[...READING, 'PUT', 'POST', 'DELETE']]
+  return [[...READING, 'PUT', 'POST', 'DELETE']]
 }
 
 function connectionOf(

@@ -44,8 +44,8 @@ export function answerWritten(response: ServerResponse, { etag }: Entry, existed
   response.end()
 }
 
-/** What would be stored as something that it is not. */
-function checkWhole(request: IncomingMessage, response: ServerResponse): void {
+/** Fails for a body that would be stored as something that it is not. */
+export function checkWhole(request: IncomingMessage, response: ServerResponse): void {
   const { headers, httpVersionMinor } = request
   // RFC 9110 14.5: a part would be taken for the whole.
   if (headers['content-range'] !== undefined)
