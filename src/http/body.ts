@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /** Read after a refusal, so that it gets to a client that is still sending: closing with unread bytes resets the connection, and takes the answer along. */
-const LINGER_BYTES = 1024 * 1024
+const LINGER_BYTES = 16 * 1024 * 1024
 const LINGER_MS = 2_000
 
 /** Answers that are whole, but not ended yet. */

@@ -38,6 +38,10 @@ export class OutputsFolder {
     truncateSync(this.at(path), size)
   }
 
+  removePath(path: string): void {
+    rmSync(this.at(path), { recursive: true })
+  }
+
   remove(): void {
     rmSync(this.root, { recursive: true, force: true })
   }

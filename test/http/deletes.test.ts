@@ -1,9 +1,9 @@
 // Deletes, copies and moves: what is asked for and nothing else, and what was not done is said.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { storeError } from '../../src/store/failure.ts'
-import { parsePath } from '../../src/store/path.ts'
+import { parsePath, type ArtifactPath } from '../../src/store/path.ts'
 import type { ArtifactStore, Entry, Removal } from '../../src/store/store.ts'
-import { CountingStore } from '../support/changed-stores.ts'
+import { CHANGED_STORES, CountingStore, type ChangedStore } from '../support/changed-stores.ts'
 import { ask } from '../support/checked.ts'
 import { json, type Answer, type Ask } from '../support/client.ts'
 import { startService, type Service } from '../support/service.ts'
@@ -12,9 +12,9 @@ const ID = 'ann/mnist/experiments/1'
 const RUN = `/outputs/${ID}`
 
 let service: Service
-let store: CountingStore
+let store: ChangedStore
 
-async function serve(served = new CountingStore()): Promise<void> {
+async function serve(served: ChangedStore): Promise<void> {
   store = served
   for (const path of ['a.txt', 'b.txt', 'folder/c.txt', 'folder/deep/d.txt', 'other/e.txt'])
     store.write(parsePath(`${ID}/${path}`), Buffer.from(path))
@@ -22,13 +22,10 @@ async function serve(served = new CountingStore()): Promise<void> {
   service = await startService('', {}, store)
 }
 
-beforeEach(() => serve())
-afterEach(() => service.close())
-
-async function restart(served: CountingStore): Promise<void> {
+afterEach(async () => {
+  expect(store.leftovers()).toEqual([])
   await service.close()
-  await serve(served)
-}
+})
 
 const send = (method: string, path: string, headers: Ask['headers'] = {}, body?: string): Promise<Answer> =>
   ask(service.url + path, { method, headers, ...(body !== undefined && { body }) })
@@ -53,225 +50,191 @@ async function expectOnly(...without: string[]): Promise<void> {
   expect((await contents()).sort()).toEqual(all(...without))
 }
 
-describe('a file', () => {
-  it('is deleted, and folders that are empty then, up to the run', async () => {
-    expect((await remove(`${RUN}/folder/deep/d.txt`)).status).toBe(204)
-    await expectOnly('folder/deep/d.txt')
-    expect((await send('GET', `${RUN}/folder/deep/?format=json`)).status).toBe(404)
-    expect((await send('GET', `${RUN}/folder/?format=json`)).status).toBe(200)
-    expect((await remove(`${RUN}/folder/deep/d.txt`)).status).toBe(404)
-  })
+const post = (path: string, body: unknown, headers: Ask['headers'] = {}): Promise<Answer> =>
+  send('POST', path, { 'content-type': 'application/json', ...headers }, JSON.stringify(body))
 
-  it.each([
-    ['if-match', '{tag}', 204],
-    ['if-match', '"x", {tag}', 204],
-    ['if-match', '*', 204],
-    ['if-match', 'W/{tag}', 412],
-    ['if-match', '"x"', 412],
-    ['if-none-match', '*', 412],
-    ['if-none-match', '{tag}', 412],
-    ['if-none-match', '"x"', 204],
-    ['if-unmodified-since', 'Tue, 01 Sep 2020 08:30:00 GMT', 412],
-  ])('%s: %s', async (name, value, status) => {
-    const headers = { [name]: value.replace('{tag}', await tagOf(`${RUN}/a.txt`)) }
-    expect((await remove(`${RUN}/a.txt`, headers)).status).toBe(status)
-    await expectOnly(...(status === 204 ? ['a.txt'] : []))
-    // What is absent is that first of all.
-    expect((await remove(`${RUN}/absent.txt`, headers)).status).toBe(404)
-  })
+describe.each(CHANGED_STORES)('on %s', (_store, make) => {
+  beforeEach(() => serve(make()))
 
-  it('goes with recursive too', async () => {
-    expect((await remove(`${RUN}/a.txt?recursive=true`)).status).toBe(204)
-    await expectOnly('a.txt')
-  })
+  describe('a file', () => {
+    it('is deleted, and folders that are empty then, up to the run', async () => {
+      expect((await remove(`${RUN}/folder/deep/d.txt`)).status).toBe(204)
+      await expectOnly('folder/deep/d.txt')
+      expect((await send('GET', `${RUN}/folder/deep/?format=json`)).status).toBe(404)
+      expect((await send('GET', `${RUN}/folder/?format=json`)).status).toBe(200)
+      expect((await remove(`${RUN}/folder/deep/d.txt`)).status).toBe(404)
+    })
 
-  it('named as a folder is none', async () => {
-    expect((await remove(`${RUN}/a.txt/?recursive=true`)).status).toBe(404)
-    await expectOnly()
-  })
-})
+    it.each([
+      ['if-match', '{tag}', 204],
+      ['if-match', '"x", {tag}', 204],
+      ['if-match', '*', 204],
+      ['if-match', 'W/{tag}', 412],
+      ['if-match', '"x"', 412],
+      ['if-none-match', '*', 412],
+      ['if-none-match', '{tag}', 412],
+      ['if-none-match', '"x"', 204],
+      ['if-unmodified-since', 'Tue, 01 Sep 2020 08:30:00 GMT', 412],
+    ])('%s: %s', async (name, value, status) => {
+      const headers = { [name]: value.replace('{tag}', await tagOf(`${RUN}/a.txt`)) }
+      expect((await remove(`${RUN}/a.txt`, headers)).status).toBe(status)
+      await expectOnly(...(status === 204 ? ['a.txt'] : []))
+      // What is absent is that first of all.
+      expect((await remove(`${RUN}/absent.txt`, headers)).status).toBe(404)
+    })
 
-describe('a folder', () => {
-  it.each(['/folder/', '/folder', '/'])('%s is kept unless everything in it is to go', async path => {
-    const answer = await remove(RUN + path)
-    expect(answer.status).toBe(400)
-    expect((json(answer) as { detail: string }).detail).toContain('recursive=true')
-    expect((await remove(`${RUN}${path}?recursive=false`)).status).toBe(400)
-    await expectOnly()
-  })
+    it('goes with recursive too', async () => {
+      expect((await remove(`${RUN}/a.txt?recursive=true`)).status).toBe(204)
+      await expectOnly('a.txt')
+    })
 
-  it.each(['/folder/', '/folder'])('%s goes with everything in it', async path => {
-    expect((await remove(`${RUN}${path}?recursive=true`)).status).toBe(204)
-    await expectOnly('folder/c.txt', 'folder/deep/d.txt')
-  })
-
-  it('that is not there is 404', async () => {
-    expect((await remove(`${RUN}/absent/?recursive=true`)).status).toBe(404)
-    expect((await remove('/outputs/ann/mnist/experiments/5/?recursive=true')).status).toBe(404)
-  })
-
-  it('has no tag that a condition could be about', async () => {
-    for (const path of ['/folder/', '/folder', '/'])
-      for (const condition of ['*', '"x"'])
-        expect((await remove(`${RUN}${path}?recursive=true`, { 'if-match': condition })).status).toBe(412)
-    await expectOnly()
-  })
-
-  it('of which a part cannot be removed: what is gone and what is not', async () => {
-    class Sticky extends CountingStore {
-      override async removeAll(path: ReturnType<typeof parsePath>): Promise<Removal> {
-        const stuck = parsePath(`${path}/deep/d.txt`)
-        return {
-          removed: 1,
-          failures: [{ path: stuck, error: storeError('PermissionDenied', 'remove', stuck) }],
-        }
-      }
-    }
-    await restart(new Sticky())
-    const answer = await remove(`${RUN}/folder/?recursive=true`)
-    expect(answer.status).toBe(403)
-    expect(json(answer)).toMatchObject({
-      type: 'urn:polyaxon-outputs:problem:permission-denied',
-      path: 'folder/deep/d.txt',
-      removed: 1,
-      failures: [
-        { path: 'folder/deep/d.txt', detail: expect.stringContaining("'folder/deep/d.txt'") as string },
-      ],
+    it('named as a folder is none', async () => {
+      expect((await remove(`${RUN}/a.txt/?recursive=true`)).status).toBe(404)
+      await expectOnly()
     })
   })
-})
 
-describe('the run itself', () => {
-  it('goes by its own URL and recursive only, and no other run with it', async () => {
-    expect((await remove(`${RUN}/?recursive=true`)).status).toBe(204)
-    expect(await contents()).toEqual(['ann/mnist/experiments/10/f.txt'])
-    expect((await send('GET', `${RUN}/`)).status).toBe(404)
-  })
-
-  it.each([
-    [RUN, 405],
-    [`${RUN}//`, 400],
-    [`${RUN}/./`, 400],
-    [`${RUN}/.`, 400],
-    [`${RUN}/%2e`, 400],
-    [`${RUN}/folder/..`, 400],
-    [`${RUN}/folder/../`, 400],
-    [`${RUN}/%2F`, 400],
-    ['/outputs/ann/mnist/experiments/./1/', 400],
-    ['/outputs/ann/mnist/experiments/', 405],
-    ['/outputs/ann/mnist/experiments', 405],
-    ['/outputs/ann/mnist/', 405],
-    ['/outputs/ann/', 405],
-    ['/outputs/', 405],
-    ['/outputs', 405],
-    ['/', 405],
-    ['/healthz', 405],
-  ])('does not go as %s', async (path, status) => {
-    const answer = await remove(`${path}?recursive=true`)
-    expect(answer.status).toBe(status)
-    if (status === 405) expect(answer.headers.allow).toBe('GET, HEAD')
-    await expectOnly()
-  })
-
-  it('is in another place when it comes again', async () => {
-    store.write(parsePath('ann/mnist/groups/3/8/x'), Buffer.from('x'))
-    const run = '/outputs/ann/mnist/experiments/8/'
-    expect((await send('GET', `${run}?format=json`)).status).toBe(200)
-    expect((await remove(`${run}?recursive=true`)).status).toBe(204)
-    expect((await send('PUT', `${run}x`, {}, 'x')).status).toBe(201)
-    expect(await contents()).toContain('ann/mnist/experiments/8/x')
-  })
-})
-
-describe('a list', () => {
-  const post = (path: string, body: unknown, headers: Ask['headers'] = {}): Promise<Answer> =>
-    send('POST', path, { 'content-type': 'application/json', ...headers }, JSON.stringify(body))
-
-  it('removes its files, and tells of each that it did not remove', async () => {
-    const paths = ['a.txt', 'absent.txt', 'folder/c.txt', 'other', 'a.txt']
-    const answer = await post(`${RUN}/?delete`, { paths })
-    expect(answer.status).toBe(200)
-    expect(json(answer)).toMatchObject({
-      removed: 2,
-      failures: [
-        { path: 'absent.txt', status: 404 },
-        { path: 'other', status: 400 },
-      ],
+  describe('a folder', () => {
+    it.each(['/folder/', '/folder', '/'])('%s is kept unless everything in it is to go', async path => {
+      const answer = await remove(RUN + path)
+      expect(answer.status).toBe(400)
+      expect((json(answer) as { detail: string }).detail).toContain('recursive=true')
+      expect((await remove(`${RUN}${path}?recursive=false`)).status).toBe(400)
+      await expectOnly()
     })
-    await expectOnly('a.txt', 'folder/c.txt')
+
+    it.each(['/folder/', '/folder'])('%s goes with everything in it', async path => {
+      expect((await remove(`${RUN}${path}?recursive=true`)).status).toBe(204)
+      await expectOnly('folder/c.txt', 'folder/deep/d.txt')
+    })
+
+    it('that is not there is 404', async () => {
+      expect((await remove(`${RUN}/absent/?recursive=true`)).status).toBe(404)
+      expect((await remove('/outputs/ann/mnist/experiments/5/?recursive=true')).status).toBe(404)
+    })
+
+    it('has no tag that a condition could be about', async () => {
+      for (const path of ['/folder/', '/folder', '/'])
+        for (const condition of ['*', '"x"'])
+          expect((await remove(`${RUN}${path}?recursive=true`, { 'if-match': condition })).status).toBe(412)
+      await expectOnly()
+    })
   })
 
-  it('is relative to its folder, and may be a form', async () => {
-    const form = { 'content-type': 'application/x-www-form-urlencoded' }
-    const answer = await send(
-      'POST',
-      `${RUN}/folder/?delete`,
-      form,
-      'path=c.txt&path=deep%2Fd.txt&path=a.txt',
-    )
-    expect(json(answer)).toMatchObject({ removed: 2, failures: [{ path: 'a.txt', status: 404 }] })
-    await expectOnly('folder/c.txt', 'folder/deep/d.txt')
+  describe('the run itself', () => {
+    it('goes by its own URL and recursive only, and no other run with it', async () => {
+      expect((await remove(`${RUN}/?recursive=true`)).status).toBe(204)
+      expect(await contents()).toEqual(['ann/mnist/experiments/10/f.txt'])
+      expect((await send('GET', `${RUN}/`)).status).toBe(404)
+    })
+
+    it.each([
+      [RUN, 405],
+      [`${RUN}//`, 400],
+      [`${RUN}/./`, 400],
+      [`${RUN}/.`, 400],
+      [`${RUN}/%2e`, 400],
+      [`${RUN}/folder/..`, 400],
+      [`${RUN}/folder/../`, 400],
+      [`${RUN}/%2F`, 400],
+      ['/outputs/ann/mnist/experiments/./1/', 400],
+      ['/outputs/ann/mnist/experiments/', 405],
+      ['/outputs/ann/mnist/experiments', 405],
+      ['/outputs/ann/mnist/', 405],
+      ['/outputs/ann/', 405],
+      ['/outputs/', 405],
+      ['/outputs', 405],
+      ['/', 405],
+      ['/healthz', 405],
+    ])('does not go as %s', async (path, status) => {
+      const answer = await remove(`${path}?recursive=true`)
+      expect(answer.status).toBe(status)
+      if (status === 405) expect(answer.headers.allow).toBe('GET, HEAD')
+      await expectOnly()
+    })
+
+    it('is in another place when it comes again', async () => {
+      store.write(parsePath('ann/mnist/groups/3/8/x'), Buffer.from('x'))
+      const run = '/outputs/ann/mnist/experiments/8/'
+      expect((await send('GET', `${run}?format=json`)).status).toBe(200)
+      expect((await remove(`${run}?recursive=true`)).status).toBe(204)
+      expect((await send('PUT', `${run}x`, {}, 'x')).status).toBe(201)
+      expect(await contents()).toContain('ann/mnist/experiments/8/x')
+    })
   })
 
-  it('removes folders that it names as such, with recursive only', async () => {
-    const paths = ['folder/', 'folder/c.txt', 'absent/']
-    expect((await post(`${RUN}/?delete`, { paths })).status).toBe(400)
-    await expectOnly()
-    const answer = await post(`${RUN}/?delete&recursive`, { paths })
-    expect(json(answer)).toMatchObject({ removed: 2, failures: [{ path: 'absent/', status: 404 }] })
-    await expectOnly('folder/c.txt', 'folder/deep/d.txt')
-  })
+  describe('a list', () => {
+    it('removes its files, and tells of each that it did not remove', async () => {
+      const paths = ['a.txt', 'absent.txt', 'folder/c.txt', 'other', 'a.txt']
+      const answer = await post(`${RUN}/?delete`, { paths })
+      expect(answer.status).toBe(200)
+      expect(json(answer)).toMatchObject({
+        removed: 2,
+        failures: [
+          { path: 'absent.txt', status: 404 },
+          { path: 'other', status: 400 },
+        ],
+      })
+      await expectOnly('a.txt', 'folder/c.txt')
+    })
 
-  it.each([
-    { paths: [] },
-    { paths: [''] },
-    { paths: ['.'] },
-    { paths: ['/'] },
-    { paths: ['//'] },
-    { paths: ['./'] },
-    { paths: ['..'] },
-    { paths: ['../10/f.txt'] },
-    { paths: ['/ann'] },
-    { paths: ['folder/..'] },
-    { paths: ['a.txt', 'folder//c.txt'] },
-    { paths: ['a.txt\0'] },
-    { paths: ['a.txt'], glob: '*' },
-    { paths: ['a.txt'], exclude: '*' },
-    { path: ['a.txt'] },
-    {},
-    'a.txt',
-  ])('%j is refused as a whole', async body => {
-    expect((await post(`${RUN}/?delete&recursive`, body)).status).toBe(400)
-    await expectOnly()
-  })
+    it('is relative to its folder, and may be a form', async () => {
+      const form = { 'content-type': 'application/x-www-form-urlencoded' }
+      const answer = await send(
+        'POST',
+        `${RUN}/folder/?delete`,
+        form,
+        'path=c.txt&path=deep%2Fd.txt&path=a.txt',
+      )
+      expect(json(answer)).toMatchObject({ removed: 2, failures: [{ path: 'a.txt', status: 404 }] })
+      await expectOnly('folder/c.txt', 'folder/deep/d.txt')
+    })
 
-  it('is bounded', async () => {
-    const paths = Array.from({ length: 10_001 }, (_, i) => `x${i}`)
-    expect((await post(`${RUN}/?delete`, { paths })).status).toBe(413)
-    const answer = await post(`${RUN}/?delete`, { paths: [...paths.slice(2), 'a.txt'] })
-    expect(json(answer)).toMatchObject({ removed: 1, failures: { length: 9999 } })
-  })
+    it('removes folders that it names as such, with recursive only', async () => {
+      const paths = ['folder/', 'folder/c.txt', 'absent/']
+      expect((await post(`${RUN}/?delete`, { paths })).status).toBe(400)
+      await expectOnly()
+      const answer = await post(`${RUN}/?delete&recursive`, { paths })
+      expect(json(answer)).toMatchObject({ removed: 2, failures: [{ path: 'absent/', status: 404 }] })
+      await expectOnly('folder/c.txt', 'folder/deep/d.txt')
+    })
 
-  it('needs to be told what it is for', async () => {
-    for (const query of ['', '?recursive', '?delete=false', '?delete&archive=zip'])
-      expect((await post(`${RUN}/${query}`, { paths: ['a.txt'] })).status).toBe(400)
-    expect((await post(`${RUN}/?delete`, { paths: ['a.txt'] }, { 'if-match': '*' })).status).toBe(412)
-    await expectOnly()
-  })
+    it.each([
+      { paths: [] },
+      { paths: [''] },
+      { paths: ['.'] },
+      { paths: ['/'] },
+      { paths: ['//'] },
+      { paths: ['./'] },
+      { paths: ['..'] },
+      { paths: ['../10/f.txt'] },
+      { paths: ['/ann'] },
+      { paths: ['folder/..'] },
+      { paths: ['a.txt', 'folder//c.txt'] },
+      { paths: ['a.txt\0'] },
+      { paths: ['a.txt'], glob: '*' },
+      { paths: ['a.txt'], exclude: '*' },
+      { path: ['a.txt'] },
+      {},
+      'a.txt',
+    ])('%j is refused as a whole', async body => {
+      expect((await post(`${RUN}/?delete&recursive`, body)).status).toBe(400)
+      await expectOnly()
+    })
 
-  it('tells what is left of a folder of which a part could not be removed', async () => {
-    class Sticky extends CountingStore {
-      override async removeAll(path: ReturnType<typeof parsePath>): Promise<Removal> {
-        const stuck = parsePath(`${path}/d.txt`)
-        return {
-          removed: 3,
-          failures: [{ path: stuck, error: storeError('PermissionDenied', 'remove', stuck) }],
-        }
-      }
-    }
-    await restart(new Sticky())
-    const answer = await post(`${RUN}/folder/?delete&recursive`, { paths: ['deep/', 'c.txt'] })
-    expect(json(answer)).toMatchObject({ removed: 4, failures: [{ path: 'deep/d.txt', status: 403 }] })
+    it('is bounded', async () => {
+      const paths = Array.from({ length: 10_001 }, (_, i) => `x${i}`)
+      expect((await post(`${RUN}/?delete`, { paths })).status).toBe(413)
+      const answer = await post(`${RUN}/?delete`, { paths: [...paths.slice(2), 'a.txt'] })
+      expect(json(answer)).toMatchObject({ removed: 1, failures: { length: 9999 } })
+    })
+
+    it('needs to be told what it is for', async () => {
+      for (const query of ['', '?recursive', '?delete=false', '?delete&archive=zip'])
+        expect((await post(`${RUN}/${query}`, { paths: ['a.txt'] })).status).toBe(400)
+      expect((await post(`${RUN}/?delete`, { paths: ['a.txt'] }, { 'if-match': '*' })).status).toBe(412)
+      await expectOnly()
+    })
   })
 })
 
@@ -299,11 +262,11 @@ class Copying extends CountingStore {
   }
 }
 
-describe.each([
-  ['a store that only reads and writes', () => new CountingStore()],
-  ['a store that copies and moves', () => new Copying()],
-])('on %s', (_store, make) => {
-  beforeEach(() => restart(make()))
+describe.each<readonly [string, () => ChangedStore]>([
+  ...CHANGED_STORES,
+  ['a store that copies and moves by itself', () => new Copying()],
+])('a file in %s', (_store, make) => {
+  beforeEach(() => serve(make()))
 
   const textOf = async (path: string): Promise<string> => (await send('GET', path)).text
 
@@ -375,7 +338,7 @@ it('a move whose source changes meanwhile leaves it, and says that the copy is t
       return super.remove(...args)
     }
   }
-  await restart(new Changing())
+  await serve(new Changing())
   const answer = await send('POST', `${RUN}/a.txt?moveTo=x`)
   expect(answer.status).toBe(412)
   expect((json(answer) as { detail: string }).detail).toMatch(
@@ -383,4 +346,33 @@ it('a move whose source changes meanwhile leaves it, and says that the copy is t
   )
   expect((await send('GET', `${RUN}/a.txt`)).text).toBe('changed')
   expect((await send('GET', `${RUN}/x`)).text).toBe('a.txt')
+})
+
+describe('a folder of which a part cannot be removed', () => {
+  class Sticky extends CountingStore {
+    override removeAll(path: ArtifactPath): Promise<Removal> {
+      const stuck = parsePath(`${path}/stuck.txt`)
+      const error = storeError('PermissionDenied', 'remove', stuck)
+      return Promise.resolve({ removed: 3, failures: [{ path: stuck, error }] })
+    }
+  }
+  beforeEach(() => serve(new Sticky()))
+
+  it('says what is gone and what is not', async () => {
+    const answer = await remove(`${RUN}/folder/?recursive=true`)
+    expect(answer.status).toBe(403)
+    expect(json(answer)).toMatchObject({
+      type: 'urn:polyaxon-outputs:problem:permission-denied',
+      path: 'folder/stuck.txt',
+      removed: 3,
+      failures: [
+        { path: 'folder/stuck.txt', detail: expect.stringContaining("'folder/stuck.txt'") as string },
+      ],
+    })
+  })
+
+  it('says it in a list too, relative to its folder', async () => {
+    const answer = await post(`${RUN}/folder/?delete&recursive`, { paths: ['deep/', 'c.txt'] })
+    expect(json(answer)).toMatchObject({ removed: 4, failures: [{ path: 'deep/stuck.txt', status: 403 }] })
+  })
 })
