@@ -31,8 +31,8 @@ export async function moveFile(
     sourceName: string,
     target: OpenFolder,
     targetName: string,
-  ): Promise<void> =>
-    exclusively(scope, target, to, async () => {
+  ): Promise<Entry> =>
+    bothExclusively(scope, [source, from], [target, to], async () => {
       await checkSource(source, sourceName, from)
       await refuseFolder(target, targetName, to)
       await giveName(
@@ -44,12 +44,15 @@ export async function moveFile(
       )
       await syncFolder(target.located.at)
       await syncFolder(source.located.at)
+      return stat(to)
     })
   // Before any folder is made for nothing.
   await inFolderOf(scope, from, 'write', (folder, name) => checkSource(folder, name, from))
+  if (from === to) return stat(from)
   await makeFolders(scope, parentOf(to), to)
+  let entry: Entry
   try {
-    await inFolderOf(scope, from, 'write', (source, sourceName) =>
+    entry = await inFolderOf(scope, from, 'write', (source, sourceName) =>
       inFolderOf(scope, to, 'write', (target, targetName) => give(source, sourceName, target, targetName)),
     )
   } catch (error) {
@@ -58,7 +61,15 @@ export async function moveFile(
   }
   keepFolders(scope, parentOf(to))
   await pruneFolders(scope, parentOf(from))
-  return stat(to)
+  return entry
+}
+
+type Place = readonly [folder: OpenFolder, path: ArtifactPath]
+
+/** In one order, whichever way it goes: two that swap files must not wait for each other. */
+function bothExclusively<T>(scope: LocalScope, a: Place, b: Place, work: () => Promise<T>): Promise<T> {
+  const [first, second] = a[1] < b[1] ? [a, b] : [b, a]
+  return exclusively(scope, ...first, () => exclusively(scope, ...second, work))
 }
 
 async function checkSource({ located }: OpenFolder, name: string, path: ArtifactPath): Promise<void> {

@@ -92,19 +92,18 @@ class LocalPending implements PendingArtifact {
   }
 
   async complete(): Promise<Entry> {
-    const { scope, path, stat, noted } = this.#pending
-    await this.#step(async file => {
+    const { scope, path, noted } = this.#pending
+    const entry = await this.#step(async file => {
       await this.#syncing
       await file.sync()
       this.#file = undefined
       await file.close()
-      await inFolderOf(scope, path, 'write', (folder, target) => this.#show(folder, target))
-      this.#isVisible = true
-      keepFolders(scope, parentOf(path))
+      const shown = await inFolderOf(scope, path, 'write', (folder, target) => this.#show(folder, target))
       await inFolderOf(scope, path, 'write', ({ located }) => syncFolder(located.at))
+      return shown
     })
     await forget(scope, noted)
-    return stat(path)
+    return entry
   }
 
   abort(): Promise<void> {
@@ -130,31 +129,32 @@ class LocalPending implements PendingArtifact {
   }
 
   /** Failures are about the artifact. */
-  async #step(work: (file: FileHandle) => Promise<void>): Promise<void> {
+  async #step<T>(work: (file: FileHandle) => Promise<T>): Promise<T> {
     const { path, signal } = this.#pending
     throwIfAborted(signal, 'write', path)
     const file = this.#file
     if (file === undefined || this.#ending !== undefined) throw storeError('Aborted', 'write', path)
     try {
-      await work(file)
+      return await work(file)
     } catch (error) {
       throw localError(error, 'write', path)
     }
   }
 
-  /** Gives the file its name, and nobody else gives the same one meanwhile. */
-  #show(folder: OpenFolder, target: string): Promise<void> {
+  /** Gives the file its name, and nobody else gives the same one before its entry is known: the tag must be that of what was written here. */
+  #show(folder: OpenFolder, target: string): Promise<Entry> {
     const { scope, path, name, precondition, stat, signal } = this.#pending
     return exclusively(scope, folder, path, async () => {
       throwIfAborted(signal, 'write', path)
-      await refuseFolder(folder, target, path)
-      await giveName(
-        `${folder.located.at}/${name}`,
-        `${folder.located.at}/${target}`,
-        path,
-        precondition,
-        stat,
-      )
+      // A folder that seems stale is looked up once more, and this done again.
+      if (!this.#isVisible) {
+        await refuseFolder(folder, target, path)
+        const { at } = folder.located
+        await giveName(`${at}/${name}`, `${at}/${target}`, path, precondition, stat)
+      }
+      this.#isVisible = true
+      keepFolders(scope, parentOf(path))
+      return stat(path)
     })
   }
 }
