@@ -24,6 +24,7 @@ const FILE_OWNERS = [
 const owners = [
   { name: 'express', allowed: ['src/http/**', 'src/app.ts'] },
   { name: 'ajv/dist/2020.js', allowed: ['src/http/validate.ts'] },
+  { name: 'multer', allowed: ['src/http/form-upload.ts'] },
   { name: 'node:fs', allowed: FILE_OWNERS },
   { name: 'node:fs/promises', allowed: FILE_OWNERS },
   ...['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner', '@aws-sdk/credential-providers'].map(name => ({
@@ -121,6 +122,10 @@ export default tseslint.config(
   {
     ...restrictedImports('src/http/**', ['express', 'ajv/dist/2020.js']),
     files: ['src/http/validate.ts'],
+  },
+  {
+    ...restrictedImports('src/http/**', ['express', 'multer']),
+    files: ['src/http/form-upload.ts'],
   },
   {
     files: ['test/**', 'bench/**'],

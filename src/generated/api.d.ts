@@ -161,8 +161,14 @@ export interface paths {
          */
         put: operations["unpackOutputs"];
         /**
-         * Download or delete a long selection of a run's outputs
-         * @description With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
+         * Upload files into a run by a form, or download or delete a long selection
+         * @description A form (`multipart/form-data`) uploads its files, at most 1000, into the folder, which appears as needed. Each gets the name that it has in the form, with the folders in it, as `curl -F 'file=@a.txt;filename=sub/a.txt'` or
+         *     a dropped folder sends them; the names of fields and other fields do not matter. Each file is stored as a whole or not at all, by itself, as it comes: when one is refused - for its name, for what is
+         *     in its place, for its size - the others are not. The answer is a success only when all are stored; otherwise it has the status of the first failure, and `files` in the problem says
+         *     what came of each. A file that is not in `files` was not read. With `overwrite=false`, or `If-None-Match: *`, no file is replaced; the other conditions are those of each file too. A browser
+         *     (`Accept: text/html`) is sent back to the folder.
+         *
+         *     With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
          *     A `zip` or `tar` has its exact length, but no ranges: what a body selects has no URL to ask for a range of.
          *
          *     With `delete`, what the body lists is deleted: files, and with `recursive` folders, which are named with a slash at their ends. Each path counts by itself: the answer says how many files are gone,
@@ -238,8 +244,14 @@ export interface paths {
          */
         put: operations["unpackFolder"];
         /**
-         * Download or delete a long selection of a folder
-         * @description With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
+         * Upload files into a folder by a form, or download or delete a long selection
+         * @description A form (`multipart/form-data`) uploads its files, at most 1000, into the folder, which appears as needed. Each gets the name that it has in the form, with the folders in it, as `curl -F 'file=@a.txt;filename=sub/a.txt'` or
+         *     a dropped folder sends them; the names of fields and other fields do not matter. Each file is stored as a whole or not at all, by itself, as it comes: when one is refused - for its name, for what is
+         *     in its place, for its size - the others are not. The answer is a success only when all are stored; otherwise it has the status of the first failure, and `files` in the problem says
+         *     what came of each. A file that is not in `files` was not read. With `overwrite=false`, or `If-None-Match: *`, no file is replaced; the other conditions are those of each file too. A browser
+         *     (`Accept: text/html`) is sent back to the folder.
+         *
+         *     With `archive`, the answer of GET with `archive`, for a selection that is too long for a URL. Changes nothing.
          *     A `zip` or `tar` has its exact length, but no ranges: what a body selects has no URL to ask for a range of.
          *
          *     With `delete`, what the body lists is deleted: files, and with `recursive` folders, which are named with a slash at their ends. Each path counts by itself: the answer says how many files are gone,
@@ -587,6 +599,28 @@ export interface components {
             glob?: components["schemas"]["GlobPattern"];
             exclude?: components["schemas"]["GlobPattern"];
         };
+        /** @description Parts with a file name are files, whatever their fields are called; a name may come several times. */
+        FileForm: {
+            file?: string[];
+        };
+        StoredFile: {
+            /** @description Relative to the folder of the URL, as the form names it. */
+            path: string;
+            /** @description Bytes. */
+            size: number;
+            /** @description Its entity-tag, with its quotes. */
+            etag: string;
+            /**
+             * @description Whether it is new (201) or replaced one of its name (204), as PUT would say it.
+             * @enum {integer}
+             */
+            status: 201 | 204;
+        };
+        /** @description What a form stored. */
+        StoredFiles: {
+            /** @description In the order of the form. */
+            files: components["schemas"]["StoredFile"][];
+        };
         /** @description What came of deleting a list of paths. */
         Removal: {
             /** @description Files that are gone, those in folders included. */
@@ -629,6 +663,12 @@ export interface components {
                 /** @description What was wrong, and what to do. */
                 detail: string;
             }[];
+            /** @description Of a form of which not every file is stored, what came of each that was read, in its order. */
+            files?: (components["schemas"]["StoredFile"] | {
+                /** @description As the form names it. */
+                path: string;
+                problem: components["schemas"]["Problem"];
+            })[];
         };
         /** @description What an archive brought. Of one that failed, what it had brought before. */
         Unpacked: {
@@ -800,6 +840,28 @@ export interface components {
                 "application/gzip": unknown;
                 "application/zstd": unknown;
             };
+        };
+        /** @description All files of the form are stored. */
+        FormStored: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["StoredFiles"];
+            };
+        };
+        /** @description All files of a form that a browser sent are stored; its folder shows them. */
+        BackToFolder: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                Location: components["headers"]["Location"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
         };
         /** @description The ranges asked for of a stored `zip` or `tar`. */
         PartialArchive: {
@@ -979,7 +1041,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A folder is where the file would have to be, or a file where a folder would have to be. */
+        /** @description A folder is where the file would have to be, or a file where a folder would have to be; or a form has two files of one name. */
         Conflict: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -1205,6 +1267,11 @@ export interface components {
          */
         OnFailure: "keep" | "remove";
         /**
+         * @description With `false`, no file is replaced by one of the form (412).
+         * @example false
+         */
+        Overwrite: components["schemas"]["Flag"];
+        /**
          * @description Path of the copy, relative to the run. Either this or `moveTo`.
          * @example kept/metrics.csv
          */
@@ -1325,9 +1392,10 @@ export interface components {
                 "*/*": unknown;
             };
         };
-        /** @description What to put into the archive, by paths relative to the folder. */
-        Selection: {
+        /** @description The files to store, as a form sends them; or what to put into the archive or to delete, by paths relative to the folder. */
+        FormOrSelection: {
             content: {
+                "multipart/form-data": components["schemas"]["FileForm"];
                 "application/json": components["schemas"]["Selection"];
                 "application/x-www-form-urlencoded": components["schemas"]["SelectionForm"];
             };
@@ -2243,6 +2311,11 @@ export interface operations {
                  * @example true
                  */
                 recursive?: components["parameters"]["RecursiveRemoval"];
+                /**
+                 * @description With `false`, no file is replaced by one of the form (412).
+                 * @example false
+                 */
+                overwrite?: components["parameters"]["Overwrite"];
             };
             header?: {
                 /**
@@ -2250,6 +2323,16 @@ export interface operations {
                  * @example "s-5f3759df"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
             };
             path: {
                 /**
@@ -2275,20 +2358,25 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["Selection"];
+        requestBody: components["requestBodies"]["FormOrSelection"];
         responses: {
             200: components["responses"]["ArchiveOrRemoval"];
+            201: components["responses"]["FormStored"];
+            303: components["responses"]["BackToFolder"];
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
         };
     };
     deleteOutputs: {
@@ -2777,6 +2865,11 @@ export interface operations {
                  * @example true
                  */
                 recursive?: components["parameters"]["RecursiveRemoval"];
+                /**
+                 * @description With `false`, no file is replaced by one of the form (412).
+                 * @example false
+                 */
+                overwrite?: components["parameters"]["Overwrite"];
             };
             header?: {
                 /**
@@ -2784,6 +2877,16 @@ export interface operations {
                  * @example "s-5f3759df"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+                /**
+                 * @description Change nothing (412) if the file there changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSinceChange"];
             };
             path: {
                 /**
@@ -2814,20 +2917,25 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["Selection"];
+        requestBody: components["requestBodies"]["FormOrSelection"];
         responses: {
             200: components["responses"]["ArchiveOrRemoval"];
+            201: components["responses"]["FormStored"];
+            303: components["responses"]["BackToFolder"];
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
         };
     };
     deleteFolder: {

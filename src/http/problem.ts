@@ -6,6 +6,8 @@ import { AppError } from '../errors.ts'
 import type { ErrorKind, StoreTrouble } from '../errors.ts'
 import { UnpackError } from '../content/unpack.ts'
 import type { Removal } from '../store/store.ts'
+import { PartlyReceived } from './partly-received.ts'
+import type { ReceivedFile } from './partly-received.ts'
 import { PartlyRemoved } from './partly-removed.ts'
 import { endAnswer, isLingering } from './body.ts'
 
@@ -65,6 +67,10 @@ export interface Problem {
   readonly failures?: readonly { readonly path: string; readonly detail: string }[]
   /** Of an archive that was not unpacked to its end: what it brought before. */
   readonly written?: { readonly files: number; readonly bytes: number; readonly paths: readonly string[] }
+  /** Of a form of which not every file is stored: what came of each. */
+  readonly files?: readonly (
+    Exclude<ReceivedFile, { error: AppError }> | { readonly path: string; readonly problem: Problem }
+  )[]
   readonly requestId: string
 }
 
@@ -114,12 +120,19 @@ export function problemOf(error: AppError, requestId: string): Problem {
       written: error.written,
       ...(error.removal !== undefined && removalOf(error.removal)),
     }),
+    ...(error instanceof PartlyReceived && { files: filesOf(error, requestId) }),
     requestId,
   }
 }
 
 function removalOf({ removed, failures }: Removal): Pick<Problem, 'removed' | 'failures'> {
   return { removed, failures: failures.map(({ path, error }) => ({ path, detail: error.message })) }
+}
+
+function filesOf({ files }: PartlyReceived, requestId: string): Problem['files'] {
+  return files.map(file =>
+    'error' in file ? { path: file.path, problem: problemOf(file.error, requestId) } : file,
+  )
 }
 
 /** A problem as JSON in which no text of the request can look like markup, to whatever reads it. */

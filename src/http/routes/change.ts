@@ -1,6 +1,8 @@
 // PUT, POST and DELETE on what lies in a run, after the gate for changes.
 import { AppError } from '../../errors.ts'
 import type { Run } from '../../runs/runs.ts'
+import { isForm } from '../form-upload.ts'
+import { answerForm } from './form.ts'
 import type { Asked, ArtifactTarget } from './outputs.ts'
 import { answerRemoval, answerRemovals } from './removal.ts'
 import { answerTransfer } from './transfer.ts'
@@ -22,10 +24,12 @@ export async function answerChange(asked: Asked, run: Run, target: ArtifactTarge
 
 async function changeFolder(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
   const { archive, delete: removes } = asked.query
+  if (archive === undefined && removes !== true && isForm(asked.request.headers))
+    return answerForm(asked, run, target.path)
   if (removes !== true || archive !== undefined)
     throw new AppError(
       'InvalidArgument',
-      'Say what is to be done with what the body lists: ?archive=zip (or tar, tar.gz, tar.zst) downloads it, ?delete removes it.',
+      'Files are uploaded by a form (multipart/form-data). For a list of paths, say what is to be done: ?archive=zip (or tar, tar.gz, tar.zst) downloads it, ?delete removes it.',
       { op: 'resolve' },
     )
   return answerRemovals(asked, run, target.path)

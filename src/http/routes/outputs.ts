@@ -10,6 +10,7 @@ import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
 import { checkChange, isChange } from '../changes.ts'
+import { isForm } from '../form-upload.ts'
 import { parseTarget } from '../target.ts'
 import type { Target } from '../target.ts'
 import { answerArchive } from './archive.ts'
@@ -91,13 +92,14 @@ export async function answerOutputs(
 
 /** Looking for a run can fail anywhere in the store. Where that was is said in paths of the layout, of which clients know nothing: they asked for an artifact. */
 async function resolveRun(
-  { method, signal }: Asked,
+  { request, method, signal }: Asked,
   runs: Runs,
   { reference, path }: ArtifactTarget,
 ): Promise<Run> {
   try {
     // The first upload makes the run.
-    return await (method === 'PUT' ? runs.resolveOrPlace(reference, signal) : runs.resolve(reference, signal))
+    const makes = method === 'PUT' || (method === 'POST' && isForm(request.headers))
+    return await (makes ? runs.resolveOrPlace(reference, signal) : runs.resolve(reference, signal))
   } catch (error) {
     throw isAppError(error) && error.kind !== 'NotFound' ? renamed(error, path) : error
   }

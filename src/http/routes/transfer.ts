@@ -41,7 +41,7 @@ function newPath({ query: { copyTo, moveTo } }: Asked, from: ArtifactPath): Arti
   const given = copyTo ?? moveTo
   if (given === undefined || (copyTo !== undefined && moveTo !== undefined))
     throw refused(
-      'Say what is to be done with the file: ?copyTo=PATH or ?moveTo=PATH, relative to the run. Content is uploaded by PUT.',
+      'Say what is to be done with the file: ?copyTo=PATH or ?moveTo=PATH, relative to the run. Content is uploaded by PUT, or by a form to a folder, whose URL ends with a slash.',
     )
   const to = parsePath(given)
   if (to === ROOT) throw refused('The new path is empty.')
