@@ -114,23 +114,28 @@ describe.skipIf(!hasProc)('counting descriptors and memory in /proc (Linux only)
 
   describe.skipIf(!hasSparseFiles())('with sparse files (not on every file system)', () => {
     describeClient('curl', findProgram('curl'), curl => {
-      it('takes 2 GiB in less than 100 MiB more, and writes no other file', async () => {
-        const service = await start()
-        const upload = async (name: string): Promise<string> => {
-          const options = ['-q', '-sS', '--noproxy', '*', '-o', '/dev/null', '-w', '%{http_code}']
-          const url = `${service.url}${RUN_URL}${name}`
-          return (await run(curl, [...options, '-T', source.at(name), url])).stdout.toString()
-        }
-        expect(await upload('warm.bin')).toBe('201')
-        const idle = service.memory().resident
-        service.resetPeak()
-        expect(await upload('large.bin')).toBe('201')
-        const growth = service.memory().peak - idle
-        console.log(`2 GiB up: ${Math.round(growth / MiB)} MiB over ${Math.round(idle / MiB)} MiB`)
-        expect(growth).toBeLessThan(100 * MiB)
-        expect(names()).toEqual(['large.bin', 'there.txt', 'warm.bin'])
-        for (const name of ['large.bin', 'warm.bin']) folder.removePath(name)
-      })
+      it.each(['-T', '-F'])(
+        'takes 2 GiB by %s in less than 100 MiB more, and writes no other file',
+        async way => {
+          const service = await start()
+          const upload = async (name: string): Promise<string> => {
+            const options = ['-q', '-sS', '--noproxy', '*', '-o', '/dev/null', '-w', '%{http_code}']
+            const what = way === '-T' ? source.at(name) : `file=@${source.at(name)}`
+            return (await run(curl, [...options, way, what, service.url + RUN_URL])).stdout.toString()
+          }
+          expect(await upload('warm.bin')).toBe('201')
+          const idle = service.memory().resident
+          service.resetPeak()
+          expect(await upload('large.bin')).toBe('201')
+          const growth = service.memory().peak - idle
+          console.log(
+            `2 GiB up by ${way}: ${Math.round(growth / MiB)} MiB over ${Math.round(idle / MiB)} MiB`,
+          )
+          expect(growth).toBeLessThan(100 * MiB)
+          expect(names()).toEqual(['large.bin', 'there.txt', 'warm.bin'])
+          for (const name of ['large.bin', 'warm.bin']) folder.removePath(name)
+        },
+      )
     })
   })
 })
