@@ -49,7 +49,13 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
     }),
     store: grouped('store', { maxOperations: 48, deadlineMs: 30_000 }),
     archives: grouped('archives', { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 64 }),
-    uploads: grouped('uploads', { maxBytes: 5 * 1024 ** 4, idleTimeoutMs: 60_000, maxUnpackedEntries: 1_000_000, maxUnpackedBytes: 1024 ** 4, maxRatio: 200 }),
+    uploads: grouped('uploads', {
+      maxBytes: 5 * 1024 ** 4,
+      idleTimeoutMs: 60_000,
+      maxUnpackedEntries: 1_000_000,
+      maxUnpackedBytes: 1024 ** 4,
+      maxRatio: 200,
+    }),
     digests: grouped('digests', { maxBytes: 64 * 1024 ** 2 }),
   }
 }

@@ -72,7 +72,13 @@ describe('the effective configuration', () => {
       },
       store: { maxOperations: 48, deadlineMs: 30_000 },
       archives: { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 64 },
-      uploads: { maxBytes: 5 * 1024 ** 4, idleTimeoutMs: 60_000, maxUnpackedEntries: 1_000_000, maxUnpackedBytes: 1024 ** 4, maxRatio: 200 },
+      uploads: {
+        maxBytes: 5 * 1024 ** 4,
+        idleTimeoutMs: 60_000,
+        maxUnpackedEntries: 1_000_000,
+        maxUnpackedBytes: 1024 ** 4,
+        maxRatio: 200,
+      },
       digests: { maxBytes: 64 * 1024 ** 2 },
     })
   })
