@@ -15,8 +15,8 @@ interface Refusal {
   readonly header: (name: string) => string | undefined
 }
 
-/** What the request named. */
-export type Subject = 'object' | 'container'
+/** What the request named: a blob, one that is to be written, or only the container. */
+export type Subject = 'object' | 'new-object' | 'container'
 
 /** The failure that `error` of an SDK or a socket stands for; an ObjectFailure is itself. Of an `object`, a name that none can have is that of a missing one. */
 export function azureFailure(error: unknown, subject: Subject = 'container'): ObjectFailure {
@@ -69,6 +69,17 @@ const CODES: Readonly<Record<string, Verdict>> = {
   ContainerDisabled: { reason: 'missing', advice: 'The container is disabled.' },
   InvalidRange: { reason: 'range' },
   ConditionNotMet: { reason: 'changed' },
+  SourceConditionNotMet: { reason: 'changed' },
+  TargetConditionNotMet: { reason: 'changed' },
+  BlobAlreadyExists: { reason: 'changed' },
+  // Whoever writes the blob meanwhile removes the blocks that were staged for it.
+  InvalidBlockList: {
+    reason: 'missing-upload',
+    advice: 'Somebody else has written the same artifact during the upload, which must be sent again.',
+  },
+  RequestBodyTooLarge: { reason: 'too-large' },
+  BlockCountExceedsLimit: { reason: 'too-large' },
+  Md5Mismatch: { reason: 'interrupted' },
 
   NoAuthenticationInformation: {
     reason: 'credentials',
@@ -90,7 +101,7 @@ const CODES: Readonly<Record<string, Verdict>> = {
   AuthorizationPermissionMismatch: {
     reason: 'denied',
     advice:
-      "The identity needs a role such as 'Storage Blob Data Reader', or the SAS token more permissions.",
+      "The identity needs a role such as 'Storage Blob Data Reader', to write 'Storage Blob Data Contributor', or the SAS token more permissions.",
   },
   AuthorizationProtocolMismatch: { reason: 'denied', advice: 'The SAS token is for https only.' },
   AuthorizationSourceIPMismatch: { reason: 'denied', advice: 'The SAS token is for other IP addresses.' },
@@ -121,7 +132,8 @@ const CODES: Readonly<Record<string, Verdict>> = {
 }
 
 function verdictOnRefusal(refusal: Refusal, subject: Subject): Verdict {
-  if (subject === 'object' && isOfName(refusal)) return { reason: 'missing-object' }
+  if (subject !== 'container' && isOfName(refusal))
+    return { reason: subject === 'object' ? 'missing-object' : 'impossible-name' }
   if (refusal.code === 'AuthenticationFailed') return verdictOnAuthentication(refusal)
   if (refusal.code === 'InvalidHeaderValue' && refusal.isOfVersion) return UNKNOWN_VERSION
   const known = refusal.code === undefined ? undefined : CODES[refusal.code]

@@ -1,6 +1,13 @@
 // Properties of blobs, which lists and headers give in different forms, in the one form of the object client.
 import { ObjectFailure } from './object-client.ts'
 
+/** The metadata by which a write is known; names are those of C#, and come back in any case. */
+export const WRITE_ID = 'polyaxon_outputs_write'
+
+export function writeIdOf(metadata: Readonly<Record<string, string>> | undefined): string | undefined {
+  return Object.entries(metadata ?? {}).find(([name]) => name.toLowerCase() === WRITE_ID)?.[1]
+}
+
 /** Quoted in headers, bare in lists. */
 export function bareEtag(etag: string | undefined): string {
   if (etag === undefined || etag === '')

@@ -38,8 +38,12 @@ export class AzureSigner {
     this.#options = options
   }
 
-  /** Rejects with what the SDK rejects with. Only an identity asks the service, and that seldom. */
-  async url(key: string, request: SignRequest, abortSignal: AbortSignal): Promise<string> {
+  /** Rejects with what the SDK rejects with. Only an identity asks the service, and that seldom. Disposition and type are those of the blob where none are given. */
+  async url(
+    key: string,
+    request: Pick<SignRequest, 'expiresInSeconds'> & Partial<SignRequest>,
+    abortSignal: AbortSignal,
+  ): Promise<string> {
     const { container, credential, endpoint } = this.#options
     const lifetimeMs = request.expiresInSeconds * 1000
     const isDelegated = !(credential instanceof StorageSharedKeyCredential)
@@ -49,8 +53,8 @@ export class AzureSigner {
         blobName: key,
         permissions: BlobSASPermissions.from({ read: true }),
         expiresOn: new Date(Date.now() + (isDelegated ? Math.min(lifetimeMs, MAX_DELEGATED_MS) : lifetimeMs)),
-        contentDisposition: request.disposition,
-        contentType: request.mediaType,
+        ...(request.disposition !== undefined && { contentDisposition: request.disposition }),
+        ...(request.mediaType !== undefined && { contentType: request.mediaType }),
         ...(endpoint.startsWith('https:') && { protocol: SASProtocol.Https }),
       },
       abortSignal,

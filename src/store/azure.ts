@@ -11,13 +11,15 @@ import { azureAccess, type AzureAccess } from './azure-access.ts'
 import { azureFailure, type Subject } from './azure-failure.ts'
 import { credentialFor, type SdkCredential } from './azure-identity.ts'
 import { AzureList } from './azure-list.ts'
-import { bareEtag, codingOf, isFolder, wholeSeconds } from './azure-properties.ts'
+import { bareEtag, codingOf, isFolder, wholeSeconds, writeIdOf } from './azure-properties.ts'
 import { AzureSigner } from './azure-sign.ts'
+import { AzureWrites } from './azure-write.ts'
 import type { AzureDefinition } from './definition.ts'
 import { ObjectAgents } from './object-agents.ts'
 import {
   ObjectFailure,
   type ConnectObjects,
+  type Copies,
   type GetRequest,
   type ListRequest,
   type ObjectBody,
@@ -25,6 +27,7 @@ import {
   type ObjectHead,
   type ObjectPage,
   type ObjectTimeouts,
+  type PartRules,
   type SignRequest,
 } from './object-client.ts'
 import { withinTime } from './object-deadline.ts'
@@ -49,6 +52,9 @@ export function azureObjects(definition: AzureDefinition): ConnectObjects {
 /** https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata: any other is refused like the name of a blob. */
 const CONTAINER_NAME = /^(?=.{3,63}$)(\$(root|web|logs)|[a-z0-9]+(-[a-z0-9]+)*)$/
 
+/** Until the service has read what it copies by one request. */
+const SOURCE_SECONDS = 3600
+
 interface Connection {
   readonly definition: AzureDefinition
   readonly access: AzureAccess
@@ -63,12 +69,14 @@ class AzureObjects implements ObjectClient {
    * JavaScript strings, which is the same.
    */
   readonly order = 'utf16'
+  readonly mayKeepFolders = true
 
   readonly #agents: ObjectAgents
   readonly #timeouts: ObjectTimeouts
   readonly #container: ContainerClient
   readonly #list: AzureList
   readonly #signer: AzureSigner | undefined
+  readonly #writes: AzureWrites
   /** What a refused name is that of. */
   readonly #subject: Subject
 
@@ -83,14 +91,27 @@ class AzureObjects implements ObjectClient {
     this.#list = new AzureList(this.#container)
     this.#subject = CONTAINER_NAME.test(definition.bucket) ? 'object' : 'container'
     // A shared access signature signs nothing, and to hand it on would give away everything that it allows.
-    if (access.credential.kind !== 'sas' && access.account !== undefined)
-      this.#signer = new AzureSigner({
-        service,
-        credential,
-        account: access.account,
-        container: definition.bucket,
-        endpoint: access.publicEndpoint,
-      })
+    const signerFor = (endpoint: string): AzureSigner | undefined =>
+      access.credential.kind === 'sas' || access.account === undefined
+        ? undefined
+        : new AzureSigner({
+            service,
+            credential,
+            account: access.account,
+            container: definition.bucket,
+            endpoint,
+          })
+    this.#signer = signerFor(access.publicEndpoint)
+    const sourceSigner = signerFor(access.endpoint)
+    this.#writes = new AzureWrites({
+      container: this.#container,
+      subject: this.#subject,
+      attempt: (signal, request, options) => this.#attempt(signal, request, options),
+      // The service gets nothing by it that it was not given with the request.
+      sourceUrl: async (key, abortSignal) =>
+        (await sourceSigner?.url(key, { expiresInSeconds: SOURCE_SECONDS }, abortSignal)) ??
+        this.#container.getBlobClient(key).url,
+    })
   }
 
   get canStartAfter(): boolean {
@@ -121,6 +142,7 @@ class AzureObjects implements ObjectClient {
       ...(isFolder(found.metadata) && { isFolder: true }),
       contentEncoding: codingOf(found.contentEncoding),
       crc32: undefined,
+      writeId: writeIdOf(found.metadata),
     }
   }
 
@@ -153,25 +175,19 @@ class AzureObjects implements ObjectClient {
     })
   }
 
-  async put(key: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
-    if (key.includes('\\'))
-      throw new ObjectFailure('misconfigured', {
-        advice: 'Azure keeps no backslash in a name: it would become a slash.',
-      })
-    await this.#attempt(signal, abortSignal =>
-      this.#container.getBlockBlobClient(key).upload(content, content.byteLength, { abortSignal }),
-    )
+  readonly put: ObjectClient['put'] = (...args) => this.#writes.put(...args)
+  readonly begin: ObjectClient['begin'] = key => this.#writes.begin(key)
+  readonly part: ObjectClient['part'] = (...args) => this.#writes.part(...args)
+  readonly complete: ObjectClient['complete'] = (...args) => this.#writes.complete(...args)
+  readonly cancel: ObjectClient['cancel'] = () => this.#writes.cancel()
+  readonly remove: ObjectClient['remove'] = (...args) => this.#writes.remove(...args)
+
+  get partRules(): PartRules {
+    return this.#writes.partRules
   }
 
-  async remove(key: string, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#attempt(signal, abortSignal =>
-        // A blob that has snapshots cannot be deleted without them.
-        this.#container.getBlobClient(nameOf(key)).delete({ abortSignal, deleteSnapshots: 'include' }),
-      )
-    } catch (error) {
-      if (!isMissing(error)) throw error
-    }
+  get copies(): Copies {
+    return this.#writes.copies
   }
 
   async signedUrl(key: string, request: SignRequest, signal: AbortSignal): Promise<string | undefined> {
@@ -188,10 +204,14 @@ class AzureObjects implements ObjectClient {
   async #attempt<T>(
     signal: AbortSignal,
     request: (signal: AbortSignal) => Promise<T>,
-    { subject, ...late }: { readonly subject?: Subject; readonly discard?: (late: T) => void } = {},
+    {
+      subject,
+      moreMs = 0,
+      ...late
+    }: { readonly subject?: Subject; readonly moreMs?: number; readonly discard?: (late: T) => void } = {},
   ): Promise<T> {
     try {
-      return await withinTime(request, { signal, timeoutMs: this.#timeouts.headersMs, ...late })
+      return await withinTime(request, { signal, timeoutMs: this.#timeouts.headersMs + moreMs, ...late })
     } catch (error) {
       throw azureFailure(error, subject)
     }

@@ -14,6 +14,7 @@ export type StoreErrorKind = Extract<
   | 'InvalidArgument'
   | 'PermissionDenied'
   | 'Changed'
+  | 'TooLarge'
   | 'NoSpace'
   | 'Unavailable'
   | 'Aborted'
@@ -30,6 +31,7 @@ const MESSAGES: Readonly<Record<StoreErrorKind, (subject: string) => string>> = 
   PermissionDenied: subject =>
     `The service has no permission to read ${subject}: change the mode or the owner.`,
   Changed: subject => `${subject} changed while it was being read: ask for it again.`,
+  TooLarge: subject => `${subject} is larger than the outputs store can hold.`,
   NoSpace: subject => `The outputs store has no space for ${subject}: it is full, or a quota is used up.`,
   Unavailable: () => 'The outputs store cannot be reached: try again later.',
   Aborted: subject => `The work on ${subject} was aborted.`,
@@ -47,6 +49,10 @@ const OF_CHANGES: Readonly<Partial<Record<StoreErrorKind, (subject: string) => s
     `${subject} is not what the request's precondition says: something else, or nothing, is there.`,
 }
 
+function isChange(operation: StoreOperation): boolean {
+  return operation === 'write' || operation === 'remove'
+}
+
 /** The failure of `operation` at `path`, which is relative to the store that reports it. */
 export function storeError(
   kind: StoreErrorKind,
@@ -55,13 +61,18 @@ export function storeError(
   cause?: unknown,
 ): AppError {
   const subject = path === '' ? 'the outputs folder' : `'${path}'`
-  const isChange = operation === 'write' || operation === 'remove'
-  const message = ((isChange ? OF_CHANGES[kind] : undefined) ?? MESSAGES[kind])(subject)
+  const message = ((isChange(operation) ? OF_CHANGES[kind] : undefined) ?? MESSAGES[kind])(subject)
   return new AppError(kind, message.charAt(0).toUpperCase() + message.slice(1), {
     op: operation,
     path,
     cause,
   })
+}
+
+/** A path that no artifact of this store can have, however short it is. */
+export function nameError(operation: StoreOperation, path: ArtifactPath, cause?: unknown): AppError {
+  const message = `The outputs store cannot hold an artifact named '${path}': take out special characters.`
+  return new AppError('InvalidPath', message, { op: operation, path, cause })
 }
 
 /** Nobody may change anything by this connection. */

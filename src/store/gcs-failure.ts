@@ -1,14 +1,17 @@
 // Why a request to Cloud Storage failed: the one place that knows its status codes, its reasons and the texts of its libraries.
-import { ObjectFailure } from './object-client.ts'
+import { ObjectFailure, type FailureReason } from './object-client.ts'
 import { networkVerdict } from './object-network.ts'
 import { failureOf, parseRetryAfter, type Verdict } from './object-verdict.ts'
 
+/** What a request names: an object, one that is to be written, an upload of one, or only the bucket. */
+export type GcsSubject = 'object' | 'new-object' | 'upload' | 'bucket'
+
 /** What went wrong, by the stage at which it did. */
 export type GcsFault =
-  /** An answer that is no success. `subject` is what the request named: with it, 404 tells a missing object from a missing bucket. */
+  /** An answer that is no success. With what the request named, 404 tells a missing object from a missing bucket. */
   | {
       readonly stage: 'answer'
-      readonly subject: 'object' | 'bucket'
+      readonly subject: GcsSubject
       readonly status: number
       readonly retryAfter: string | undefined
       readonly body: string
@@ -61,15 +64,21 @@ function answerFailure(answer: Answer): ObjectFailure {
 function verdictOf({ status, subject }: Answer, statement: Statement): Verdict {
   switch (status) {
     case 404:
-      return { reason: subject === 'bucket' || applies(NO_BUCKET, statement) ? 'missing' : 'missing-object' }
+      return { reason: applies(NO_BUCKET, statement) ? 'missing' : MISSING[subject] }
+    case 410:
+      return { reason: subject === 'upload' ? 'missing-upload' : 'interrupted' }
     case 412:
       return { reason: 'changed' }
+    case 413:
+      return { reason: 'too-large' }
     case 416:
       return { reason: 'range' }
     case 401:
       return applies(ANONYMOUS, statement) ? ANONYMOUS : { reason: 'credentials' }
     case 400:
       if (subject === 'object' && applies(NO_NAME, statement)) return NO_NAME
+      if (subject === 'new-object' && applies(NO_NAME, statement)) return { reason: 'impossible-name' }
+      if (applies(DAMAGED, statement)) return DAMAGED
       return REFUSED.find(rule => applies(rule, statement)) ?? { reason: 'misconfigured' }
     case 403:
       return REFUSED.find(rule => applies(rule, statement)) ?? denied(statement)
@@ -104,6 +113,20 @@ const NO_NAME: Rule = {
   begins:
     /^(Disallowed unicode characters present in object name|The maximum object length is \d+ characters)/i,
   reason: 'missing-object',
+}
+
+/** The content is not what its checksum says: it was damaged on its way. */
+const DAMAGED: Rule = {
+  begins: /^Provided (CRC32C|MD5 hash) /i,
+  reason: 'interrupted',
+}
+
+/** What 404 means. */
+const MISSING: Readonly<Record<GcsSubject, FailureReason>> = {
+  object: 'missing-object',
+  'new-object': 'missing',
+  upload: 'missing-upload',
+  bucket: 'missing',
 }
 
 const ANONYMOUS: Rule = {

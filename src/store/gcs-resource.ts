@@ -4,9 +4,17 @@ import type { ListedObject, ObjectHead, ObjectPage } from './object-client.ts'
 
 /** The value of `fields`, so that answers hold nothing else. */
 export const RESOURCE_FIELDS = 'name,size,generation,timeCreated,contentEncoding'
+export const HEAD_FIELDS = `${RESOURCE_FIELDS},metadata`
+/** What a copy takes over. */
+export const COPIED_FIELDS =
+  'contentType,contentEncoding,contentDisposition,contentLanguage,cacheControl,customTime,metadata'
+
+/** The metadata by which a write is known. */
+const WRITE_ID = 'polyaxon-outputs-write'
 
 interface Resource extends ListedObject {
   readonly contentEncoding: string | undefined
+  readonly writeId: string | undefined
 }
 
 /**
@@ -14,7 +22,7 @@ interface Resource extends ListedObject {
  * labels) keep the bytes, and a download may go on across them; so the metageneration is no part of it, and the time is that of the content, not `updated`.
  */
 export function parseResource(resource: unknown): Resource {
-  const { name, size, generation, timeCreated, contentEncoding } = fieldsOf(resource)
+  const { name, size, generation, timeCreated, contentEncoding, metadata } = fieldsOf(resource)
   const lastModifiedMs = Date.parse(text(timeCreated))
   if (!/^\d+$/.test(text(size)) || !/^\d+$/.test(text(generation)) || Number.isNaN(lastModifiedMs))
     throw senselessAnswer('an object without a size, generation or time')
@@ -24,7 +32,36 @@ export function parseResource(resource: unknown): Resource {
     etag: text(generation),
     lastModifiedMs,
     contentEncoding: codingOf(contentEncoding),
+    writeId: writeIdOf(metadata),
   }
+}
+
+function writeIdOf(metadata: unknown): string | undefined {
+  const value = (metadata as Readonly<Record<string, unknown>> | undefined)?.[WRITE_ID]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** An object that is to be: the properties of another one, or some, and a mark of the write. */
+export function newResource(
+  name: string,
+  writeId: string | undefined,
+  properties: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, unknown>> {
+  if (writeId === undefined) return { ...properties, name }
+  return { ...properties, name, metadata: { ...(properties['metadata'] as object), [WRITE_ID]: writeId } }
+}
+
+export function parseCopied(resource: unknown): Readonly<Record<string, unknown>> {
+  return fieldsOf(resource)
+}
+
+/** Where a rewrite stands. */
+export type Rewrite =
+  { readonly done: true; readonly resource: unknown } | { readonly done: false; readonly token: string }
+
+export function parseRewrite(answer: unknown): Rewrite {
+  const { done, rewriteToken, resource } = fieldsOf(answer)
+  return done === true ? { done, resource } : { done: false, token: text(rewriteToken) }
 }
 
 /** CRC32C, which is what the service keeps, is another polynomial. */

@@ -4,7 +4,7 @@ import https from 'node:https'
 import { gcsFailure } from './gcs-failure.ts'
 import type { ObjectAgents } from './object-agents.ts'
 import { ObjectFailure, type ObjectBody, type ObjectTimeouts } from './object-client.ts'
-import { withinTime } from './object-deadline.ts'
+import { sendingMs, withinTime } from './object-deadline.ts'
 import { ResponseBody } from './object-response.ts'
 
 export interface TransportOptions {
@@ -14,11 +14,14 @@ export interface TransportOptions {
 }
 
 export interface GcsRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Path and query, percent-encoded. */
   readonly target: string
   readonly headers: Readonly<Record<string, string>>
-  readonly content?: Uint8Array
+  /** One body, in pieces. */
+  readonly content?: readonly Uint8Array[]
+  /** What the answer may take longer than to a small question. */
+  readonly moreMs?: number
 }
 
 export class GcsTransport {
@@ -37,7 +40,7 @@ export class GcsTransport {
     try {
       return await withinTime(attempt => this.#exchange(request, attempt), {
         signal,
-        timeoutMs: this.#timeouts.headersMs,
+        timeoutMs: this.#timeouts.headersMs + (request.moreMs ?? 0) + sendingMs(lengthOf(request)),
         discard: late => late.destroy(),
       })
     } catch (error) {
@@ -45,7 +48,8 @@ export class GcsTransport {
     }
   }
 
-  #exchange({ method, target, headers, content }: GcsRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  #exchange(request: GcsRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method, target, headers, content } = request
     const { protocol, hostname, port } = this.#origin
     return new Promise((resolve, reject) => {
       const sent = (protocol === 'https:' ? https : http).request({
@@ -55,7 +59,8 @@ export class GcsTransport {
         port,
         method,
         path: target,
-        headers,
+        headers:
+          content === undefined ? headers : { ...headers, 'content-length': String(lengthOf(request)) },
         signal,
       })
       sent.once('response', response => {
@@ -64,7 +69,8 @@ export class GcsTransport {
         resolve(response)
       })
       sent.on('error', reject)
-      sent.end(content)
+      for (const piece of content ?? []) sent.write(piece)
+      sent.end()
     })
   }
 
@@ -92,4 +98,8 @@ export class GcsTransport {
   close(): void {
     this.#agents.retire()
   }
+}
+
+function lengthOf({ content = [] }: GcsRequest): number {
+  return content.reduce((sum, piece) => sum + piece.length, 0)
 }

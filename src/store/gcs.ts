@@ -1,23 +1,26 @@
 // Google Cloud Storage: one bucket by the JSON API. Why its SDK does not send the requests is in docs/decisions/0012.
 import type { IncomingMessage } from 'node:http'
 import type { GcsDefinition } from './definition.ts'
-import { gcsFailure, senselessAnswer } from './gcs-failure.ts'
+import { gcsFailure, senselessAnswer, type GcsSubject } from './gcs-failure.ts'
 import { findKey, type GcsKey } from './gcs-key.ts'
-import { headOf, parsePage, parseResource, RESOURCE_FIELDS } from './gcs-resource.ts'
+import { HEAD_FIELDS, headOf, parsePage, parseResource, RESOURCE_FIELDS } from './gcs-resource.ts'
 import { signedObjectUrl } from './gcs-sign.ts'
 import { GcsTokens } from './gcs-tokens.ts'
 import { GcsTransport, type GcsRequest } from './gcs-transport.ts'
+import { GcsWrites } from './gcs-write.ts'
 import { ObjectAgents } from './object-agents.ts'
 import {
   ObjectFailure,
   type ConnectObjects,
   type ConnectOptions,
+  type Copies,
   type GetRequest,
   type ListRequest,
   type ObjectBody,
   type ObjectClient,
   type ObjectHead,
   type ObjectPage,
+  type PartRules,
   type SignRequest,
 } from './object-client.ts'
 import { checkPart, discard } from './object-response.ts'
@@ -67,18 +70,28 @@ interface Parts {
   readonly transport: GcsTransport
 }
 
-type Subject = 'object' | 'bucket'
-
 class GcsClient implements ObjectClient {
   readonly order = 'utf8'
   readonly canStartAfter = true
   readonly #parts: Parts
   /** Path of the bucket's objects. */
   readonly #objects: string
+  readonly #writes: GcsWrites
 
   constructor(parts: Parts) {
     this.#parts = parts
     this.#objects = `/storage/v1/b/${encodeURIComponent(parts.definition.bucket)}/o`
+    this.#writes = new GcsWrites({
+      objects: this.#objects,
+      path: key => this.#path(key),
+      target: (path, parameters) => this.#target(path, parameters),
+      json: (request, subject, signal) => this.#json(request, subject, signal),
+      answer: async (request, signal) => {
+        const response = await this.#ask(request, signal)
+        return { response, body: await this.#parts.transport.readWhole(response, MAX_ANSWER_BYTES, signal) }
+      },
+      failure: refusalOf,
+    })
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ObjectPage> {
@@ -96,7 +109,7 @@ class GcsClient implements ObjectClient {
   }
 
   async head(key: string, signal: AbortSignal): Promise<ObjectHead> {
-    const target = this.#target(this.#path(key), { fields: RESOURCE_FIELDS })
+    const target = this.#target(this.#path(key), { fields: HEAD_FIELDS })
     return headOf(parseResource(await this.#json({ method: 'GET', target, headers: {} }, 'object', signal)))
   }
 
@@ -115,24 +128,19 @@ class GcsClient implements ObjectClient {
     return this.#parts.transport.bodyOf(response, signal)
   }
 
-  async put(key: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
-    const target = this.#target(`/upload${this.#objects}`, { uploadType: 'media', name: key, fields: 'name' })
-    const headers = {
-      'content-type': 'application/octet-stream',
-      'content-length': String(content.length),
-    }
-    await this.#json({ method: 'POST', target, headers, content }, 'bucket', signal)
+  readonly put: ObjectClient['put'] = (...args) => this.#writes.put(...args)
+  readonly begin: ObjectClient['begin'] = (...args) => this.#writes.begin(...args)
+  readonly part: ObjectClient['part'] = (...args) => this.#writes.part(...args)
+  readonly complete: ObjectClient['complete'] = (upload, receipts) => this.#writes.complete(upload, receipts)
+  readonly cancel: ObjectClient['cancel'] = (...args) => this.#writes.cancel(...args)
+  readonly remove: ObjectClient['remove'] = (...args) => this.#writes.remove(...args)
+
+  get partRules(): PartRules {
+    return this.#writes.partRules
   }
 
-  async remove(key: string, signal: AbortSignal): Promise<void> {
-    const target = this.#target(this.#path(key), {})
-    try {
-      const response = await this.#send({ method: 'DELETE', target, headers: {} }, 'object', signal)
-      await this.#parts.transport.readWhole(response, MAX_ERROR_BYTES, signal)
-    } catch (error) {
-      if (error instanceof ObjectFailure && error.reason === 'missing-object') return
-      throw error
-    }
+  get copies(): Copies {
+    return this.#writes.copies
   }
 
   async signedUrl(key: string, request: SignRequest, signal: AbortSignal): Promise<string | undefined> {
@@ -166,7 +174,7 @@ class GcsClient implements ObjectClient {
     return query.size === 0 ? path : `${path}?${query.toString()}`
   }
 
-  async #json(request: GcsRequest, subject: Subject, signal: AbortSignal): Promise<unknown> {
+  async #json(request: GcsRequest, subject: GcsSubject, signal: AbortSignal): Promise<unknown> {
     const response = await this.#send(request, subject, signal)
     const text = await this.#parts.transport.readWhole(response, MAX_ANSWER_BYTES, signal)
     try {
@@ -177,17 +185,36 @@ class GcsClient implements ObjectClient {
   }
 
   /** The response, if it is a success. */
-  async #send(request: GcsRequest, subject: Subject, signal: AbortSignal): Promise<IncomingMessage> {
-    const { tokens, transport } = this.#parts
-    const authorization = await tokens?.headers(signal)
-    const headers = { ...authorization, ...request.headers }
-    const response = await transport.send({ ...request, headers }, signal)
+  async #send(request: GcsRequest, subject: GcsSubject, signal: AbortSignal): Promise<IncomingMessage> {
+    const response = await this.#ask(request, signal)
     const status = response.statusCode ?? 0
     if (status >= 200 && status < 300) return response
-    const body = await transport.readWhole(response, MAX_ERROR_BYTES, signal)
-    const retryAfter = response.headers['retry-after']
-    throw gcsFailure({ stage: 'answer', subject, status, retryAfter, body })
+    throw refusalOf(
+      response,
+      await this.#parts.transport.readWhole(response, MAX_ERROR_BYTES, signal),
+      subject,
+    )
   }
+
+  async #ask(request: GcsRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const { tokens, transport } = this.#parts
+    const authorization = await tokens?.headers(signal)
+    return transport.send({ ...request, headers: { ...authorization, ...request.headers } }, signal)
+  }
+}
+
+function refusalOf(
+  { statusCode = 0, headers }: IncomingMessage,
+  body: string,
+  subject: GcsSubject,
+): ObjectFailure {
+  return gcsFailure({
+    stage: 'answer',
+    subject,
+    status: statusCode,
+    retryAfter: headers['retry-after'],
+    body,
+  })
 }
 
 /** No account to sign as, or none that may: `iam.serviceAccounts.signBlob` is a right of its own. */

@@ -12,6 +12,7 @@ import {
   type ObjectTimeouts,
 } from './object-client.ts'
 import { OpenBody } from './object-body.ts'
+import { COMPLETING_MS, sendingMs } from './object-deadline.ts'
 import { ObjectConnection, type ConnectionTimes } from './object-connection.ts'
 import { Hold } from './object-hold.ts'
 import { Outage } from './object-outage.ts'
@@ -25,6 +26,9 @@ const NEVER = new AbortController().signal
 
 /** When a store has been away for so long, a request that a client waits for is answered after one attempt: it would not be the first to notice that the store is back. */
 const SETTLED_OUTAGE_MS = 2000
+
+/** With the pauses between them about as long as the budget of a body. */
+const COMPLETING_ATTEMPTS = 12
 
 /** Other times than usual, for tests that should not take them. */
 export interface BucketOptions {
@@ -56,13 +60,29 @@ export class ObjectBucket {
     return new Patience({ ...BODY_POLICY, ...this.#retries })
   }
 
+  /** For `bytes` that are sent: a client has sent them to us, and would have to do it again. */
+  sendPatience(bytes: number): Patience {
+    const patience = this.bodyPatience()
+    patience.extend(sendingMs(bytes))
+    return patience
+  }
+
+  /** For putting parts together, which takes stores their time; that is not for waiting until a store comes back. */
+  completePatience(): Patience {
+    const patience = new Patience({ ...BODY_POLICY, attempts: COMPLETING_ATTEMPTS, ...this.#retries })
+    patience.extend(COMPLETING_MS)
+    return patience
+  }
+
   /** Whether many connections are free, so that one transfer may take several. */
   get hasSpareConnections(): boolean {
     return this.#slots.plenty
   }
 
-  /** How the server lists. */
-  traits(signal = NEVER): Promise<Pick<ObjectClient, 'order' | 'canStartAfter'>> {
+  /** How the server lists, and takes parts and copies. */
+  traits(
+    signal = NEVER,
+  ): Promise<Pick<ObjectClient, 'order' | 'canStartAfter' | 'partRules' | 'copies' | 'mayKeepFolders'>> {
     return this.compute(client => Promise.resolve(client), signal)
   }
 

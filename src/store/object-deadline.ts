@@ -52,3 +52,14 @@ export async function withinTime<T>(
 export function abortedBy(signal: AbortSignal): ObjectFailure {
   return new ObjectFailure('aborted', { cause: signal.reason })
 }
+
+/** A connection over which less comes through is as good as none. */
+const SLOWEST_BYTES_PER_MS = 256
+
+/** What a request with a body of so many bytes may take longer than one without. */
+export function sendingMs(bytes: number): number {
+  return Math.ceil(bytes / SLOWEST_BYTES_PER_MS)
+}
+
+/** What a server may take longer to put an object together from parts than to answer anything else. */
+export const COMPLETING_MS = 60_000

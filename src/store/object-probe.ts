@@ -106,7 +106,7 @@ async function fetchByte({ bucket, definition, signal }: Probed, { key }: Listed
 async function writeAndRemove({ bucket, definition, signal }: Probed, name: string): Promise<undefined> {
   const key = definition.prefix + name
   const content = Buffer.from('Written by polyaxon-outputs to see whether it may write here.\n')
-  await bucket.request((client, ending) => client.put(key, content, ending), signal)
+  await bucket.request((client, ending) => client.put(key, content, {}, ending), signal)
   try {
     await bucket.request((client, ending) => client.remove(key, ending), signal)
   } catch (cause) {

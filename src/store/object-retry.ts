@@ -1,7 +1,7 @@
 // The one policy of trying again: which failures, how often, after which pause, and how a failure that is left reads in the words of the store contract.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAppError, type AppError } from '../errors.ts'
-import { storeError, troubleError, type StoreOperation } from './failure.ts'
+import { nameError, storeError, troubleError, type StoreOperation } from './failure.ts'
 import { ObjectFailure, type FailureReason } from './object-client.ts'
 import type { ArtifactPath } from './path.ts'
 
@@ -130,6 +130,21 @@ export function contractError(error: unknown, context: FailureContext): AppError
       return storeError('Changed', operation, path, error)
     case 'aborted':
       return storeError('Aborted', operation, path, error)
+    case 'missing-upload':
+      return troubleError(connection, 'interrupted', operation, path, {
+        cause: error,
+        advice: error.advice ?? 'It has forgotten the beginning of the upload, which must be sent again.',
+      })
+    case 'impossible-name':
+      return nameError(operation, path, error)
+    case 'is-directory':
+      return storeError('IsDirectory', operation, path, error)
+    case 'not-directory':
+      return storeError('NotDirectory', operation, path, error)
+    case 'too-large':
+      return storeError('TooLarge', operation, path, error)
+    case 'full':
+      return storeError('NoSpace', operation, path, error)
     default:
       return troubleError(connection, error.reason, operation, path, { cause: error, advice: error.advice })
   }

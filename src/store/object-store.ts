@@ -1,34 +1,47 @@
 // An outputs store on a bucket: S3, Google Cloud Storage or Azure, whichever `connect` speaks to.
 import type { ObjectStoreDefinition } from './definition.ts'
-import { storeError, throwIfAborted, type StoreOperation } from './failure.ts'
+import { readOnlyConnection, storeError, throwIfAborted, type StoreOperation } from './failure.ts'
 import { ByteBudget } from './object-budget.ts'
 import { ObjectBucket, type BucketOptions } from './object-bucket.ts'
-import type { ConnectObjects, ObjectHead } from './object-client.ts'
+import { ObjectFailure, type ConnectObjects, type ObjectHead } from './object-client.ts'
+import { copyObject } from './object-copy.ts'
 import { fileEntry, folderEntry } from './object-entry.ts'
 import { ObjectKeys } from './object-keys.ts'
 import { listFolder } from './object-list.ts'
 import { PARALLEL, type ParallelSettings } from './object-parts.ts'
+import { PendingObject } from './object-pending.ts'
 import { probeBucket } from './object-probe.ts'
 import { ObjectArtifact } from './object-read.ts'
+import { removeFolder, removeObject, type RemovalScope } from './object-remove.ts'
 import { contractError } from './object-retry.ts'
+import { cancelUnfinished } from './object-sweep.ts'
+import { UPLOAD, type UploadSettings } from './object-upload.ts'
+import { contentEtag, type ObjectTarget } from './object-write.ts'
 import { ROOT, type ArtifactPath } from './path.ts'
 import { prefixed } from './prefixed.ts'
-import type {
-  ArtifactStore,
-  Capabilities,
-  DirectDelivery,
-  DirectOptions,
-  Entry,
-  ListOptions,
-  OpenArtifact,
-  OpenOptions,
-  PendingArtifact,
-  Probe,
-  Removal,
+import {
+  holds,
+  type ArtifactStore,
+  type Capabilities,
+  type ChangeOptions,
+  type CreateOptions,
+  type DirectDelivery,
+  type DirectOptions,
+  type Entry,
+  type ListOptions,
+  type OpenArtifact,
+  type OpenOptions,
+  type PendingArtifact,
+  type Probe,
+  type Removal,
+  type RemoveAllOptions,
+  type RemoveOptions,
 } from './store.ts'
 
 /** What all stores of this process together may read ahead of their consumers. */
 const AHEAD = new ByteBudget(128 * 1024 ** 2)
+/** What they may hold of uploads beyond one part each. */
+const SENDING = new ByteBudget(64 * 1024 ** 2)
 
 /**
  * Hosts of the clouds themselves, which everybody knows and can reach. Whatever else an endpoint is, in the definition or in a secret, may be the private address of a
@@ -42,6 +55,7 @@ const NEVER = new AbortController().signal
 
 export interface ObjectStoreOptions extends BucketOptions {
   readonly parallel?: Partial<ParallelSettings>
+  readonly uploads?: Partial<UploadSettings>
 }
 
 /** Asks the store nothing; one that cannot be reached says so when it is used. */
@@ -53,13 +67,17 @@ export function openObjectStore(
   return new ObjectStore(definition, connect, options)
 }
 
-/** Requests: stat of a file 1, of a folder or of nothing 2; a page of a list 1; open 1, with a pin none; a read 1 until it is slow or breaks. */
+/**
+ * Requests: stat of a file 1, of a folder or of nothing 2; a page of a list 1; open 1, with a pin none; a read 1 until it is slow or breaks; a write 1 (on S3 2) up to a part, and 2 beside
+ * its parts beyond; each precondition but that nothing is there 1 more; a removal 2.
+ */
 class ObjectStore implements ArtifactStore {
   readonly capabilities: Capabilities
   readonly #definition: ObjectStoreDefinition
   readonly #bucket: ObjectBucket
   readonly #keys: ObjectKeys
   readonly #parallel: ParallelSettings
+  readonly #uploads: UploadSettings
 
   constructor(definition: ObjectStoreDefinition, connect: ConnectObjects, options: ObjectStoreOptions) {
     this.capabilities = {
@@ -74,6 +92,7 @@ class ObjectStore implements ArtifactStore {
     this.#bucket = new ObjectBucket(definition, connect, options)
     this.#keys = new ObjectKeys(definition)
     this.#parallel = { ...PARALLEL, budget: AHEAD, ...options.parallel }
+    this.#uploads = { ...UPLOAD, budget: SENDING, ...options.uploads }
   }
 
   stat(path: ArtifactPath, options: { readonly signal?: AbortSignal } = {}): Promise<Entry> {
@@ -115,20 +134,59 @@ class ObjectStore implements ArtifactStore {
     })
   }
 
-  create(path: ArtifactPath): Promise<PendingArtifact> {
-    return Promise.reject(storeError('Internal', 'write', path))
+  create(path: ArtifactPath, options: CreateOptions = {}): Promise<PendingArtifact> {
+    return this.#change('write', path, options.signal, async signal => {
+      if (path === ROOT) throw storeError('IsDirectory', 'write', path)
+      const target = { bucket: this.#bucket, key: this.#writable(path), precondition: options.precondition }
+      await this.#checkPrecondition(target, signal)
+      const { partRules } = await this.#bucket.traits(signal)
+      return new PendingObject({
+        path,
+        target,
+        connection: this.#definition.name,
+        rules: partRules,
+        settings: this.#uploads,
+        size: options.size,
+        signal,
+      })
+    })
   }
 
-  checkWritable(): Promise<void> {
-    return Promise.resolve()
+  checkWritable(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#change('write', ROOT, options.signal, () => Promise.resolve())
   }
 
-  remove(path: ArtifactPath): Promise<void> {
-    return Promise.reject(storeError('Internal', 'remove', path))
+  remove(path: ArtifactPath, options: RemoveOptions = {}): Promise<void> {
+    return this.#change('remove', path, options.signal, signal => {
+      if (path === ROOT) throw storeError('IsDirectory', 'remove', path)
+      return removeObject(this.#removals, path, { ...options, signal })
+    })
   }
 
-  removeAll(path: ArtifactPath): Promise<Removal> {
-    return Promise.reject(storeError('Internal', 'remove', path))
+  removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
+    return this.#change('remove', path, options.signal, signal => {
+      if (path === ROOT) throw storeError('InvalidArgument', 'remove', path)
+      return removeFolder(this.#removals, path, { ...options, signal })
+    })
+  }
+
+  copy(from: ArtifactPath, to: ArtifactPath, options: ChangeOptions = {}): Promise<Entry> {
+    return this.#change('write', to, options.signal, async signal => {
+      if (from === ROOT || to === ROOT) throw storeError('IsDirectory', 'write', ROOT)
+      const key = this.#writable(to)
+      await this.#checkPrecondition({ bucket: this.#bucket, key, precondition: options.precondition }, signal)
+      const { partRules, copies } = await this.#bucket.traits(signal)
+      const scope = { bucket: this.#bucket, keys: this.#keys, rules: partRules, maxBytes: copies.maxBytes }
+      return copyObject(scope, from, to, { ...options, signal })
+    })
+  }
+
+  sweep(olderThanMs: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    const { readOnly, prefix } = this.#definition
+    if (readOnly) return Promise.resolve(0)
+    return this.#inWords('remove', ROOT, () =>
+      cancelUnfinished(this.#bucket, prefix, olderThanMs, options.signal ?? NEVER),
+    )
   }
 
   scoped(folder: ArtifactPath): ArtifactStore {
@@ -184,6 +242,38 @@ class ObjectStore implements ArtifactStore {
     if (head !== undefined || (this.#keys.canExist(folder) && (await this.#bucket.has(folder, signal))))
       return { entry: folderEntry(path) }
     throw storeError('NotFound', operation, path)
+  }
+
+  /** A change, where the operator allows any. */
+  #change<T>(
+    operation: 'write' | 'remove',
+    path: ArtifactPath,
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#inWords(operation, path, async () => {
+      throwIfAborted(signal, operation, path)
+      if (this.#definition.readOnly) throw readOnlyConnection(operation, path)
+      return work(signal ?? NEVER)
+    })
+  }
+
+  /** The key of the file `path`, where a store can hold such a key. */
+  #writable(path: ArtifactPath): string {
+    const key = this.#keys.file(path)
+    if (!this.#keys.canExist(key)) throw storeError('InvalidPath', 'write', path)
+    return key
+  }
+
+  /** Before any byte, so that what is refused costs none. */
+  async #checkPrecondition(target: ObjectTarget, signal: AbortSignal): Promise<void> {
+    const { bucket, key, precondition } = target
+    if (precondition === undefined) return
+    if (!holds(precondition, contentEtag(await bucket.head(key, signal)))) throw new ObjectFailure('changed')
+  }
+
+  get #removals(): RemovalScope {
+    return { bucket: this.#bucket, keys: this.#keys, connection: this.#definition.name }
   }
 
   async #inWords<T>(operation: StoreOperation, path: ArtifactPath, work: () => Promise<T>): Promise<T> {

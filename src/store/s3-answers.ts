@@ -2,6 +2,7 @@
 import type {
   GetObjectCommandOutput,
   HeadObjectCommandOutput,
+  ListMultipartUploadsCommandOutput,
   ListObjectsCommandOutput,
   ListObjectsV2CommandOutput,
   _Object as ListedByS3,
@@ -12,8 +13,12 @@ import {
   type ListedObject,
   type ObjectHead,
   type ObjectPage,
+  type UploadPage,
 } from './object-client.ts'
 import { checkPart } from './object-response.ts'
+
+/** The metadata by which a write is known. */
+export const WRITE_ID = 'polyaxon-outputs-write'
 
 /** A page of ListObjectsV2, or of its first version. Throws ObjectFailure where the answer is no list at all. */
 export function pageOf(answer: ListObjectsV2CommandOutput | ListObjectsCommandOutput): ObjectPage {
@@ -87,7 +92,46 @@ export function headOf(key: string, answer: HeadObjectCommandOutput): ObjectHead
     lastModifiedMs: wholeSeconds(LastModified),
     contentEncoding: contentEncodingOf(answer.ContentEncoding),
     crc32: crc32Of(answer),
+    writeId: answer.Metadata?.[WRITE_ID],
   }
+}
+
+/** What a copy takes over, in the words of a request that writes. */
+export function propertiesOf(answer: HeadObjectCommandOutput) {
+  const { CacheControl, ContentDisposition, ContentLanguage, ContentType, Metadata } = answer
+  const ContentEncoding = contentEncodingOf(answer.ContentEncoding)
+  const present = {
+    CacheControl,
+    ContentDisposition,
+    ContentLanguage,
+    ContentType,
+    ContentEncoding,
+    Metadata,
+  }
+  return Object.fromEntries(Object.entries(present).filter(([, value]) => value !== undefined)) as Partial<
+    typeof present
+  >
+}
+
+export function uploadPageOf(answer: ListMultipartUploadsCommandOutput): UploadPage {
+  const decoded = answer.EncodingType === 'url' ? urlDecoded : (text: string) => text
+  const { NextKeyMarker, NextUploadIdMarker } = answer
+  return {
+    uploads: (answer.Uploads ?? []).flatMap(({ Key, UploadId, Initiated }) =>
+      Key === undefined || UploadId === undefined || Initiated === undefined
+        ? []
+        : [{ key: decoded(Key), id: UploadId, begunAtMs: Initiated.getTime() }],
+    ),
+    token:
+      answer.IsTruncated === true && NextKeyMarker !== undefined
+        ? JSON.stringify([decoded(NextKeyMarker), NextUploadIdMarker])
+        : undefined,
+  }
+}
+
+/** Of an object that was just written. */
+export function etagOf(answer: { readonly ETag?: string | undefined } | undefined): string {
+  return strongEtag(answer?.ETag)
 }
 
 /** Headers have whole seconds (RFC 9110 5.6.7), lists of some servers milliseconds. */

@@ -103,6 +103,29 @@ export function s3ObjectFailure(error: unknown, signal: AbortSignal): ObjectFail
     : failure
 }
 
+const WRITE_DENIED =
+  'The access keys may not write there: they need s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload.'
+
+/** The failure of a request that writes or removes an object, `error`, as `s3Failure`. */
+export function s3WriteFailure(error: unknown, signal: AbortSignal): ObjectFailure {
+  const failure = s3Failure(error, signal)
+  if (!(failure instanceof S3Refusal)) return failure
+  const { answer, cause } = failure
+  if (IMPOSSIBLE_KEY.has(answer.code)) return new ObjectFailure('impossible-name', { cause })
+  return failure.advice === DENIED.advice
+    ? failureOf({ reason: 'denied', advice: WRITE_DENIED }, cause)
+    : failure
+}
+
+/** The failure of one key of many, of which a server tells code and message only. */
+export function s3KeyFailure(code: string | undefined, message = ''): ObjectFailure {
+  const answer = { status: 500, code, region: undefined, hasRequestId: true }
+  const verdict = answerVerdict(answer, message)
+  const advice = verdict.advice === DENIED.advice ? WRITE_DENIED : verdict.advice
+  const error = new Error(`${code}: ${message}`)
+  return failureOf({ reason: verdict.reason, ...(advice !== undefined && { advice }) }, error)
+}
+
 /** The bucket's region, from the header that AWS sends with redirects and refusals, from `<Region>`, or from the host that `<Endpoint>` names. */
 function regionOf(raw: RawError, headers: Headers): string | undefined {
   const host = typeof raw.Endpoint === 'string' ? raw.Endpoint : ''
@@ -185,7 +208,7 @@ const WRONG_TOKEN: Verdict = {
 const SKEWED: Verdict = { reason: 'clock' }
 const THROTTLED: Verdict = { reason: 'throttled' }
 const BROKEN: Verdict = { reason: 'interrupted' }
-const FULL: Verdict = { reason: 'misconfigured', advice: 'The server has no space left.' }
+const FULL: Verdict = { reason: 'full' }
 
 /**
  * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and what MinIO and Ceph add.
@@ -241,6 +264,11 @@ const CODES: Readonly<Record<string, Verdict>> = {
   OperationAborted: BROKEN,
   ConditionalRequestConflict: BROKEN,
   TemporaryRedirect: BROKEN,
+
+  NoSuchUpload: { reason: 'missing-upload' },
+  EntityTooLarge: { reason: 'too-large' },
+  XMinioParentIsObject: { reason: 'not-directory' },
+  XMinioObjectExistsAsDirectory: { reason: 'is-directory' },
 
   InvalidObjectState: {
     reason: 'misconfigured',

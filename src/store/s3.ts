@@ -1,19 +1,18 @@
 // One bucket of S3, or of a server that speaks it, through the AWS SDK.
 import { Readable } from 'node:stream'
 import {
-  DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import type { S3Definition } from './definition.ts'
 import {
   ObjectFailure,
   type ConnectObjects,
+  type Copies,
   type FailureReason,
   type GetRequest,
   type ListRequest,
@@ -22,6 +21,7 @@ import {
   type ObjectHead,
   type ObjectPage,
   type ObjectTimeouts,
+  type PartRules,
   type SignRequest,
 } from './object-client.ts'
 import { withinTime } from './object-deadline.ts'
@@ -29,6 +29,7 @@ import { discard, ResponseBody } from './object-response.ts'
 import { checkAnswer, headOf, pageOf } from './s3-answers.ts'
 import { connectS3, type S3Connection } from './s3-connect.ts'
 import { s3Failure, s3ObjectFailure, S3Refusal, type ErrorAnswer } from './s3-failure.ts'
+import { S3Writes, type Call } from './s3-write.ts'
 
 export function s3Objects(definition: S3Definition): ConnectObjects {
   return async options => new S3Objects(definition, await connectS3(definition, options), options.timeouts)
@@ -40,21 +41,25 @@ const BUCKET_SEEN_MS = 30_000
 /** What a server says only of objects in a bucket that is there. */
 const ABOUT_OBJECTS: ReadonlySet<FailureReason> = new Set(['missing-object', 'changed', 'range'])
 
-/** Sends one request; `abortSignal` is for the SDK. */
-type Call<T> = (options: { readonly abortSignal: AbortSignal }) => Promise<T>
-
 class S3Objects implements ObjectClient {
   readonly order = 'utf8'
   readonly canStartAfter = true
   readonly #definition: S3Definition
   readonly #connection: S3Connection
   readonly #timeouts: ObjectTimeouts
+  readonly #writes: S3Writes
   #bucketSeenAtMs = -Infinity
 
   constructor(definition: S3Definition, connection: S3Connection, timeouts: ObjectTimeouts) {
     this.#definition = definition
     this.#connection = connection
     this.#timeouts = timeouts
+    this.#writes = new S3Writes({
+      client: connection.client,
+      definition,
+      bucket: this.#bucket(),
+      send: (call, signal, moreMs) => this.#send(call, signal, moreMs),
+    })
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ObjectPage> {
@@ -149,27 +154,23 @@ class S3Objects implements ObjectClient {
     return new ResponseBody(stream, { idleMs: this.#timeouts.idleMs, signal, failure: s3Failure })
   }
 
-  async put(key: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
-    const { kmsKeyId } = this.#definition
-    const command = new PutObjectCommand({
-      ...this.#bucket(),
-      Key: key,
-      Body: content,
-      ContentLength: content.byteLength,
-      ...(kmsKeyId !== undefined && { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId }),
-    })
-    await this.#send(options => this.#connection.client.send(command, options), signal)
+  readonly put: ObjectClient['put'] = (...args) => this.#writes.put(...args)
+  readonly begin: ObjectClient['begin'] = (...args) => this.#writes.begin(...args)
+  readonly part: ObjectClient['part'] = (...args) => this.#writes.part(...args)
+  readonly complete: ObjectClient['complete'] = (...args) => this.#writes.complete(...args)
+  readonly cancel: ObjectClient['cancel'] = (...args) => this.#writes.cancel(...args)
+  readonly uploads: NonNullable<ObjectClient['uploads']> = (...args) => this.#writes.uploads(...args)
+  readonly lastSentAtMs: NonNullable<ObjectClient['lastSentAtMs']> = (...args) =>
+    this.#writes.lastSentAtMs(...args)
+  readonly remove: ObjectClient['remove'] = (...args) => this.#writes.remove(...args)
+  readonly removeMany: NonNullable<ObjectClient['removeMany']> = (...args) => this.#writes.removeMany(...args)
+
+  get partRules(): PartRules {
+    return this.#writes.partRules
   }
 
-  async remove(key: string, signal: AbortSignal): Promise<void> {
-    const command = new DeleteObjectCommand({ ...this.#bucket(), Key: key })
-    try {
-      await this.#send(options => this.#connection.client.send(command, options), signal)
-    } catch (error) {
-      // AWS answers 204 also where there is nothing; not every server does.
-      const failure = s3Failure(error, signal)
-      if (failure.reason !== 'missing-object') throw failure
-    }
+  get copies(): Copies {
+    return this.#writes.copies
   }
 
   async signedUrl(key: string, request: SignRequest, signal: AbortSignal): Promise<string> {
@@ -223,17 +224,17 @@ class S3Objects implements ObjectClient {
    * One attempt; and a second one where the first one's answer was how to ask: the region of a bucket that nobody configured one for, or the server's time, by which the SDK
    * signs from then on.
    */
-  async #send<T>(call: Call<T>, signal: AbortSignal): Promise<T> {
+  async #send<T>(call: Call<T>, signal: AbortSignal, moreMs = 0): Promise<T> {
     const asked = this.#connection.region.current
     try {
-      return await this.#attempt(call, signal)
+      return await this.#attempt(call, signal, moreMs)
     } catch (error) {
       const failure = s3Failure(error, signal)
       const mended =
         failure.reason === 'clock' || (failure.reason === 'region' && this.#learntFrom(failure, asked))
       if (!mended) throw failure
     }
-    return this.#attempt(call, signal)
+    return this.#attempt(call, signal, moreMs)
   }
 
   /** Whether there is a better region by now than the one that was `asked`. */
@@ -251,12 +252,13 @@ class S3Objects implements ObjectClient {
    * Rejects with ObjectFailure. The SDK limits only the wait for headers, and waits for its providers of keys whatever happens. So all that it reads itself is limited here:
    * keys, the answer, and its body unless that is a stream.
    */
-  async #attempt<T>(call: Call<T>, signal: AbortSignal): Promise<T> {
+  async #attempt<T>(call: Call<T>, signal: AbortSignal, moreMs: number): Promise<T> {
     const { headersMs, idleMs } = this.#timeouts
     try {
-      const answer = await withinTime(abortSignal => call({ abortSignal }), {
+      const requestTimeout = headersMs + moreMs
+      const answer = await withinTime(abortSignal => call({ abortSignal, requestTimeout }), {
         signal,
-        timeoutMs: headersMs + idleMs,
+        timeoutMs: requestTimeout + idleMs,
         discard: late => discard((late as { readonly Body?: unknown }).Body),
       })
       this.#bucketSeenAtMs = performance.now()

@@ -95,7 +95,7 @@ function keyCases(): void {
 
   it('may not write by a SAS token for reading', async () => {
     const client = await connected({ AZURE_SAS_TOKEN: sasToken(60_000) })
-    await expect(client.put('b', Buffer.from('b'), NEVER)).rejects.toMatchObject({ reason: 'denied' })
+    await expect(client.put('b', Buffer.from('b'), {}, NEVER)).rejects.toMatchObject({ reason: 'denied' })
   })
 
   const request = { disposition: `attachment; filename="a b"`, mediaType: 'text/x-log', expiresInSeconds: 60 }
@@ -131,9 +131,9 @@ function keyCases(): void {
 
   it('stores, replaces and removes, and removes what is not there', async () => {
     const client = await connected(withKey())
-    await client.put('p', Buffer.from('one'), NEVER)
+    await client.put('p', Buffer.from('one'), {}, NEVER)
     const { etag } = await client.head('p', NEVER)
-    await client.put('p', Buffer.from('other'), NEVER)
+    await client.put('p', Buffer.from('other'), {}, NEVER)
     expect(await client.head('p', NEVER)).toMatchObject({ size: 5 })
     await expect(client.get('p', { start: 0, end: 1, pin: etag }, NEVER)).rejects.toMatchObject({
       reason: 'changed',

@@ -163,7 +163,7 @@ describe.skipIf(!moto.available)('keys that only S3 itself and Moto can hold (ne
 
   it('sends keys as they are: no dot or slash is resolved away on the wire', async () => {
     const keys = ['a//b', '../up', './here', '/lead', 'a/../c', 'a/./d', '//', 'e/']
-    for (const [i, key] of keys.entries()) await s3.objects.put(key, bytes('x'.repeat(i + 1)), NONE)
+    for (const [i, key] of keys.entries()) await s3.objects.put(key, bytes('x'.repeat(i + 1)), {}, NONE)
     for (const [i, key] of keys.entries())
       expect(await s3.objects.head(key, NONE)).toMatchObject({ size: i + 1 })
     expect((await allPages(s3.objects, undefined, 3)).objects).toEqual(keys.toSorted())
@@ -298,7 +298,7 @@ describe.skipIf(!minio.available)('objects as S3 keeps them, on MinIO (needs TES
   })
 
   it('are removed once, and again without complaint', async () => {
-    await s3.objects.put('a', bytes('a'), NONE)
+    await s3.objects.put('a', bytes('a'), {}, NONE)
     await s3.objects.remove('a', NONE)
     await s3.objects.remove('a', NONE)
     await expect(s3.objects.head('a', NONE)).rejects.toMatchObject({ reason: 'missing-object' })

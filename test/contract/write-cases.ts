@@ -169,7 +169,9 @@ export function writeCases(capabilities: Capabilities, make: MakeHarness): void 
       })
       const reader = async (): Promise<number> => {
         let whole = 0
-        while (writing) {
+        // Each looks once more when all is written: while it is, a read may meet with Changed each time.
+        for (let isLast = false; !isLast;) {
+          isLast = !writing
           // A store in memory would never let anybody else run.
           await new Promise(resolve => setImmediate(resolve))
           const content = await withOpen(store, 'contested', artifact => readAll(artifact)).catch(

@@ -82,7 +82,7 @@ describe('a refusal', () => {
     ['head', (client: ObjectClient) => client.head('a', NEVER)],
     ['get', (client: ObjectClient) => client.get('a', { start: 0, end: 1, pin: '0x1' }, NEVER)],
     ['list', (client: ObjectClient) => client.list(LIST, NEVER)],
-    ['put', (client: ObjectClient) => client.put('b', Buffer.from('b'), NEVER)],
+    ['put', (client: ObjectClient) => client.put('b', Buffer.from('b'), {}, NEVER)],
     ['remove', (client: ObjectClient) => client.remove('a', NEVER)],
   ])('of %s is told by its code, also where the answer has no body, after one attempt', async (_, work) => {
     const client = await connected()
@@ -366,7 +366,7 @@ describe('names', () => {
     server.write('x/y', Buffer.from('x'))
     const client = await connected()
     expect((await failureOf(client.head('x\\y', NEVER))).reason).toBe('missing-object')
-    expect((await failureOf(client.put('x\\y', Buffer.from(''), NEVER))).reason).toBe('misconfigured')
+    expect((await failureOf(client.put('x\\y', Buffer.from(''), {}, NEVER))).reason).toBe('impossible-name')
     await client.remove('x\\y', NEVER)
     expect(await client.head('x/y', NEVER)).toMatchObject({ size: 1 })
   })
@@ -471,7 +471,7 @@ describe('the question what account it is', () => {
 
 describe('a name that no blob can have', () => {
   it.each(['InvalidResourceName', 'InvalidUri', 'OutOfRangeInput'])(
-    'and is refused with %s is a missing artifact',
+    'and is refused with %s is a missing artifact, and none that can be written',
     async code => {
       const client = await connected()
       server.intercept = refusing(400, code)
@@ -479,7 +479,7 @@ describe('a name that no blob can have', () => {
       const get = client.get('a', { start: 0, end: 1, pin: '0x1' }, NEVER)
       expect((await failureOf(get)).reason).toBe('missing-object')
       expect((await failureOf(client.list(LIST, NEVER))).reason).toBe('misconfigured')
-      expect((await failureOf(client.put('a', Buffer.from('a'), NEVER))).reason).toBe('misconfigured')
+      expect((await failureOf(client.put('a', Buffer.from('a'), {}, NEVER))).reason).toBe('impossible-name')
     },
   )
 

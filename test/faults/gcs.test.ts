@@ -256,7 +256,7 @@ describe('waiting', () => {
     for (const call of [
       (signal: AbortSignal) => client.head('a', signal),
       (signal: AbortSignal) => client.list(objectList, signal),
-      (signal: AbortSignal) => client.put('a', Buffer.from('a'), signal),
+      (signal: AbortSignal) => client.put('a', Buffer.from('a'), {}, signal),
       (signal: AbortSignal) => client.remove('a', signal),
     ]) {
       const controller = new AbortController()
@@ -388,7 +388,7 @@ describe('access', () => {
     server.write('a', Buffer.from('a'))
     const client = await connected(server, {}, { userProject: 'payer' })
     await client.list(objectList, NEVER)
-    await client.put('b', Buffer.from('b'), NEVER)
+    await client.put('b', Buffer.from('b'), {}, NEVER)
     await whole(await headAndGet(client, 'b'))
     await client.remove('b', NEVER)
     expect(server.requests.map(({ url }) => url.searchParams.get('userProject'))).toEqual(

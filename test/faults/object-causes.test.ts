@@ -131,7 +131,7 @@ const CALLS: Readonly<Record<string, (client: ObjectClient) => Promise<unknown>>
   head: client => client.head('a', NEVER),
   get: client => client.get('a', { start: 0, end: 1, pin: 'e' }, NEVER),
   list: client => client.list({ prefix: '', delimiter: undefined, maxKeys: 10 }, NEVER),
-  put: client => client.put('a', Buffer.from('a'), NEVER),
+  put: client => client.put('a', Buffer.from('a'), {}, NEVER),
   remove: client => client.remove('a', NEVER),
 }
 

@@ -399,7 +399,7 @@ describe('silence', () => {
       () => client.list(LIST, NONE),
       () => client.head('a', NONE),
       () => client.get('a', { start: 0, end: 1, pin }, NONE),
-      () => client.put('b', Buffer.from('b'), NONE),
+      () => client.put('b', Buffer.from('b'), {}, NONE),
       () => client.remove('a', NONE),
     ]) {
       s3.next(silence)

@@ -12,9 +12,11 @@ import {
   type ObjectClient,
   type ObjectHead,
   type ObjectPage,
+  type PartRules,
   type SignRequest,
 } from '../../src/store/object-client.ts'
 import { compareUtf8 } from '../../src/store/path.ts'
+import { MemoryWrites } from './object-memory-writes.ts'
 
 export interface StoredObject {
   readonly content: Uint8Array
@@ -23,9 +25,18 @@ export interface StoredObject {
   readonly isFolder?: boolean
   readonly contentEncoding?: string
   readonly crc32?: number
+  readonly writeId?: string
 }
 
-export type Method = 'list' | 'head' | 'get' | 'put' | 'remove'
+const METHODS = [
+  ...(['list', 'head', 'get', 'put', 'remove', 'removeMany'] as const),
+  ...(['begin', 'part', 'complete', 'cancel', 'uploads', 'copy', 'copyPart'] as const),
+] as const
+export type Method = (typeof METHODS)[number]
+
+function noRequests(): Record<Method, number> {
+  return Object.fromEntries(METHODS.map(method => [method, 0])) as Record<Method, number>
+}
 
 /** What happens to a body: how many bytes come before it ends, fails or stalls, or how many too many. */
 export interface BodyFault {
@@ -48,17 +59,31 @@ export interface Knobs {
   chunkBytes?: number
   /** Called before each request; throws its failure. */
   onRequest?: (method: Method, key: string, values: Readonly<Record<string, string>>) => void | Promise<void>
+  /** Called after each request was done; what it throws is all that the client learns. */
+  onAnswer?: (method: Method, key: string) => void
+  /** Why an object of a batch is not removed. */
+  onRemoval?: (key: string) => FailureReason | undefined
+  partRules?: PartRules
+  maxCopyBytes?: number
+  /** Whether objects are removed by batches; by default. */
+  removesMany?: boolean
+  /** Whether the answers to writes tell the time; by default. */
+  tellsTime?: boolean
   /** How long a stalled body is silent until it fails with `timeout`. */
   idleMs?: number
   onBody?: (request: GetRequest) => BodyFault | undefined
 }
+
+/** Does `work` as one request. */
+type Asked = <T>(method: Method, key: string, signal: AbortSignal, work: () => T) => Promise<T>
 
 const SOCKET_BYTES = 256 * 1024
 
 export class MemoryBucket {
   readonly objects = new Map<string, StoredObject>()
   readonly knobs: Knobs
-  readonly counts = { list: 0, head: 0, get: 0, put: 0, remove: 0, clients: 0, closedClients: 0 }
+  readonly counts = { ...noRequests(), clients: 0, closedClients: 0 }
+  readonly writes = new MemoryWrites(this)
   readonly gets: GetRequest[] = []
   readonly lists: ListRequest[] = []
   openBodies = 0
@@ -79,12 +104,11 @@ export class MemoryBucket {
   }
 
   get requests(): number {
-    const { list, head, get, put, remove } = this.counts
-    return list + head + get + put + remove
+    return METHODS.reduce((sum, method) => sum + this.counts[method], 0)
   }
 
   resetCounts(): void {
-    Object.assign(this.counts, { list: 0, head: 0, get: 0, put: 0, remove: 0 })
+    Object.assign(this.counts, noRequests())
     this.gets.length = 0
     this.lists.length = 0
     this.maxOpenBodies = this.openBodies
@@ -102,7 +126,7 @@ export class MemoryBucket {
 
   #client(values: Readonly<Record<string, string>>): ObjectClient {
     const { order = 'utf8', canStartAfter = true } = this.knobs
-    const asked = async <T>(method: Method, key: string, signal: AbortSignal, work: () => T): Promise<T> => {
+    const asked: Asked = async (method, key, signal, work) => {
       if (signal.aborted) throw new ObjectFailure('aborted')
       this.counts[method] += 1
       this.underWay += 1
@@ -112,7 +136,9 @@ export class MemoryBucket {
           this.#delay(() => this.knobs.onRequest?.(method, key, values), signal),
           signal,
         )
-        return work()
+        const result = work()
+        this.knobs.onAnswer?.(method, key)
+        return result
       } finally {
         this.underWay -= 1
       }
@@ -129,8 +155,7 @@ export class MemoryBucket {
         this.gets.push(request)
         return asked('get', key, signal, () => this.#body(key, request, signal))
       },
-      put: (key, content, signal) => asked('put', key, signal, () => this.store(key, content)),
-      remove: (key, signal) => asked('remove', key, signal, () => void this.objects.delete(key)),
+      ...this.#writing(asked),
       signedUrl: (key, request: SignRequest) =>
         Promise.resolve(
           values['sign'] === 'no'
@@ -141,6 +166,37 @@ export class MemoryBucket {
         this.counts.closedClients += 1
       },
     }
+  }
+
+  #writing(asked: Asked) {
+    const { partRules, maxCopyBytes = Infinity, removesMany = true } = this.knobs
+    const { writes } = this
+    return {
+      partRules: partRules ?? { maxParts: 10_000, maxBytes: Infinity, inOrder: false },
+      copies: {
+        maxBytes: maxCopyBytes,
+        copy: (source, key, request, signal) =>
+          asked('copy', key, signal, () => writes.copy(source, key, request)),
+        copyPart: (source, upload, number, signal) =>
+          asked('copyPart', upload.key, signal, () => writes.copyPart(source, upload, number)),
+      },
+      put: (key, content, request, signal) =>
+        asked('put', key, signal, () => writes.put(key, content, request)),
+      begin: (key, request, signal) => asked('begin', key, signal, () => writes.begin(key, request)),
+      part: (upload, content, part, signal) =>
+        asked('part', upload.key, signal, () => writes.part(upload, content, part)),
+      complete: (upload, receipts, request, signal) =>
+        asked('complete', upload.key, signal, () => writes.complete(upload, receipts, request)),
+      cancel: (upload, signal) => asked('cancel', upload.key, signal, () => writes.cancel(upload)),
+      uploads: (prefix, token, signal) => asked('uploads', prefix, signal, () => writes.page(prefix, token)),
+      lastSentAtMs: (upload, signal) =>
+        asked('uploads', upload.key, signal, () => writes.lastSentAtMs(upload)),
+      remove: (key, signal, etag) => asked('remove', key, signal, () => writes.remove(key, etag)),
+      ...(removesMany && {
+        removeMany: (keys: readonly string[], signal: AbortSignal) =>
+          asked('removeMany', keys[0]!, signal, () => writes.removeMany(keys)),
+      }),
+    } satisfies Partial<ObjectClient>
   }
 
   async #delay(work: () => void | Promise<void>, signal: AbortSignal): Promise<void> {
@@ -157,7 +213,8 @@ export class MemoryBucket {
 
   #head(key: string): ObjectHead {
     const object = this.#object(key)
-    return { ...listed(key, object), contentEncoding: object.contentEncoding, crc32: object.crc32 }
+    const { contentEncoding, crc32, writeId } = object
+    return { ...listed(key, object), contentEncoding, crc32, writeId }
   }
 
   #page({ prefix, delimiter, startAfter, token, maxKeys }: ListRequest): ObjectPage {

@@ -6,11 +6,12 @@ import type { AzureDefinition } from '../../src/store/definition.ts'
 import { openObjectStore } from '../../src/store/object-store.ts'
 import type { ArtifactStore } from '../../src/store/store.ts'
 import { Listening } from './listening.ts'
+import { meets, ScriptedBlocks } from './scripted-azure-blocks.ts'
 
 export const ACCOUNT = 'scripted'
 export const CONTAINER = 'outputs'
 
-interface Blob {
+export interface Blob {
   readonly content: Uint8Array
   readonly etag: string
   readonly modified: string
@@ -27,6 +28,9 @@ export type Interception = (request: IncomingMessage, response: ServerResponse) 
 
 export class ScriptedAzure {
   readonly #blobs = new Map<string, Blob>()
+  /** Of a hierarchical namespace: they stay when nothing is in them any more. */
+  readonly #directories = new Set<string>()
+  readonly blocks = new ScriptedBlocks(this)
   #listening!: Listening
   #versions = 0
   /** Lists as they are until something changes. */
@@ -84,16 +88,32 @@ export class ScriptedAzure {
 
   write(key: string, content: Uint8Array, metadata: Readonly<Record<string, string>> = {}): void {
     this.#versions += 1
+    this.blocks.forget(key)
+    if (this.hierarchical)
+      for (let slash = key.lastIndexOf('/'); slash > 0; slash = key.lastIndexOf('/', slash - 1))
+        this.#directories.add(key.slice(0, slash))
     const etag = `0x${this.#versions.toString(16).toUpperCase()}`
     this.#blobs.set(key, { content, etag, modified: new Date().toUTCString(), metadata })
     this.#listed.clear()
   }
 
-  /** The blob and everything below it. */
+  /** The blob and everything below it, and directories that are empty then. */
   remove(key: string): void {
     this.#listed.clear()
-    for (const each of [...this.#blobs.keys()])
-      if (each === key || each.startsWith(`${key}/`)) this.#blobs.delete(each)
+    for (const set of [this.#blobs, this.#directories])
+      for (const each of [...set.keys()]) if (each === key || each.startsWith(`${key}/`)) set.delete(each)
+    for (let slash = key.lastIndexOf('/'); slash > 0; slash = key.lastIndexOf('/', slash - 1)) {
+      if (this.#hasBelow(key.slice(0, slash))) return
+      this.#directories.delete(key.slice(0, slash))
+    }
+  }
+
+  blob(key: string): Blob | undefined {
+    return this.#blobs.get(key)
+  }
+
+  #hasBelow(directory: string): boolean {
+    return [...this.#blobs.keys(), ...this.#directories].some(key => key.startsWith(`${directory}/`))
   }
 
   close(): Promise<void> {
@@ -124,17 +144,22 @@ export class ScriptedAzure {
   }
 
   async #blob(key: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const blob = this.#blobs.get(key) ?? (this.#isDirectory(key) ? DIRECTORY : undefined)
-    if (request.method === 'PUT') {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of request) chunks.push(chunk as Uint8Array)
-      this.write(key, Buffer.concat(chunks))
-      response.writeHead(201, { etag: `"${this.#blobs.get(key)!.etag}"` }).end()
-    } else if (blob === undefined) refuse(request, response, 404, 'BlobNotFound')
-    else if (request.method === 'DELETE') {
-      this.remove(key)
+    const blob = this.#blobs.get(key) ?? (this.#directories.has(key) ? DIRECTORY : undefined)
+    if (request.method === 'PUT') await this.blocks.put(key, request, response)
+    else if (blob === undefined) refuse(request, response, 404, 'BlobNotFound')
+    else if (request.method === 'DELETE') this.#delete(key, blob, request, response)
+    else this.#give(blob, request, response)
+  }
+
+  #delete(key: string, blob: Blob, request: IncomingMessage, response: ServerResponse): void {
+    if (!meets(request, blob)) refuse(request, response, 412, 'ConditionNotMet')
+    else if (blob === DIRECTORY && this.#hasBelow(key)) refuse(request, response, 409, 'DirectoryIsNotEmpty')
+    else {
+      this.#listed.clear()
+      this.#blobs.delete(key)
+      this.#directories.delete(key)
       response.writeHead(202).end()
-    } else this.#give(blob, request, response)
+    }
   }
 
   #give(blob: Blob, request: IncomingMessage, response: ServerResponse): void {
@@ -158,10 +183,6 @@ export class ScriptedAzure {
     if (first !== undefined) response.setHeader('content-range', `bytes ${start}-${end - 1}/${size}`)
     response.writeHead(first === undefined ? 200 : 206)
     response.end(request.method === 'HEAD' ? undefined : blob.content.subarray(start, end))
-  }
-
-  #isDirectory(key: string): boolean {
-    return this.hierarchical && [...this.#blobs.keys()].some(each => each.startsWith(`${key}/`))
   }
 
   #list(query: URLSearchParams, response: ServerResponse): void {
@@ -208,10 +229,12 @@ export class ScriptedAzure {
       if (delimited && slash >= 0)
         rows.set(key.slice(0, slash + 1), `<BlobPrefix>${nameXml(key.slice(0, slash + 1))}</BlobPrefix>`)
       else rows.set(key, blobXml(key, blob))
-      if (!this.hierarchical || delimited) continue
-      for (let end = slash; end >= 0; end = key.indexOf('/', end + 1))
-        if (!this.#blobs.has(key.slice(0, end)))
-          rows.set(key.slice(0, end), blobXml(key.slice(0, end), DIRECTORY))
+    }
+    for (const key of this.#directories) {
+      if (!key.startsWith(prefix)) continue
+      const slash = key.indexOf('/', prefix.length)
+      const shown = delimited ? `${slash < 0 ? key : key.slice(0, slash)}/` : key
+      rows.set(shown, delimited ? `<BlobPrefix>${nameXml(shown)}</BlobPrefix>` : blobXml(key, DIRECTORY))
     }
     const compare = this.#order
     const sorted = [...rows].map(([key, xml]) => ({ key, xml })).sort((a, b) => compare(a.key, b.key))

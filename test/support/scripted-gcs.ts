@@ -10,12 +10,15 @@ import { gcsObjects } from '../../src/store/gcs.ts'
 import { compareUtf8 } from '../../src/store/path.ts'
 import type { ArtifactStore } from '../../src/store/store.ts'
 import { Listening } from './listening.ts'
+import { ScriptedUploads } from './scripted-gcs-uploads.ts'
 
-interface StoredObject {
+export interface StoredObject {
   readonly content: Uint8Array
   readonly generation: string
   readonly timeCreated: string
   readonly contentEncoding: string | undefined
+  readonly contentType: string | undefined
+  readonly metadata: Readonly<Record<string, string>> | undefined
 }
 
 export interface SeenRequest {
@@ -31,6 +34,7 @@ export const BUCKET = 'scripted-bucket'
 
 export class ScriptedGcs {
   readonly requests: SeenRequest[] = []
+  readonly uploads = new ScriptedUploads(this)
   /** Names that one page looks at before it ends, with a token and perhaps nothing else. */
   namesPerPage = 1000
   /** Bearer tokens that are accepted; undefined: requests need none. */
@@ -79,10 +83,18 @@ export class ScriptedGcs {
     return openObjectStore(definition, gcsObjects(definition))
   }
 
-  write(name: string, content: Uint8Array, contentEncoding?: string): void {
+  write(name: string, content: Uint8Array, contentEncoding?: string, more: Partial<StoredObject> = {}): void {
     const generation = String(++this.#generations)
     const timeCreated = new Date().toISOString()
-    this.#objects.set(name, { content: Buffer.from(content), generation, timeCreated, contentEncoding })
+    const { contentType, metadata } = more
+    this.#objects.set(name, {
+      content: Buffer.from(content),
+      ...{ generation, timeCreated, contentEncoding, contentType, metadata },
+    })
+  }
+
+  object(name: string): StoredObject | undefined {
+    return this.#objects.get(name)
   }
 
   remove(name: string): void {
@@ -128,7 +140,7 @@ export class ScriptedGcs {
     this.#route(request, response, Buffer.concat(content))
   }
 
-  #route(request: SeenRequest, response: ServerResponse, content: Uint8Array): void {
+  #route(request: SeenRequest, response: ServerResponse, content: Buffer): void {
     const [, upload, bucket, key] = /^(\/upload)?\/storage\/v1\/b\/([^/]+)\/o(?:\/(.+))?$/.exec(
       request.url.pathname,
     ) ?? [undefined, undefined, '']
@@ -137,8 +149,12 @@ export class ScriptedGcs {
       return
     }
     if (upload !== undefined) {
-      this.write(request.url.searchParams.get('name') ?? '', content)
-      json(response, 200, {})
+      this.uploads.serve(request, response, content)
+      return
+    }
+    const copied = /^(.+)\/rewriteTo\/b\/[^/]+\/o\/(.+)$/.exec(key ?? '')
+    if (copied !== null) {
+      this.uploads.rewrite(request, response, copied.slice(1).map(decodeURIComponent), content)
       return
     }
     if (key === undefined) {
@@ -151,7 +167,8 @@ export class ScriptedGcs {
       fail(request, response, 404, 'notFound', `No such object: ${BUCKET}/${name}`)
       return
     }
-    if (request.method === 'DELETE') {
+    if (request.method === 'DELETE' && !meets(request, object)) conditionNotMet(request, response)
+    else if (request.method === 'DELETE') {
       this.#objects.delete(name)
       response.writeHead(204).end()
     } else if (request.url.searchParams.get('alt') === 'media') sendMedia(request, response, object)
@@ -191,16 +208,25 @@ export class ScriptedGcs {
   }
 }
 
-function resourceOf(name: string, object: StoredObject): unknown {
-  const { generation, timeCreated, contentEncoding, content } = object
-  return { name, generation, timeCreated, contentEncoding, size: String(content.length) }
+export function resourceOf(name: string, object: StoredObject): unknown {
+  const { content, ...properties } = object
+  return { name, ...properties, size: String(content.length) }
+}
+
+/** Whether the generation that a request is conditional on is the current one; 0 is that of no object. */
+export function meets({ url }: SeenRequest, object: StoredObject | undefined): boolean {
+  const wanted = url.searchParams.get('ifGenerationMatch')
+  return wanted === null || wanted === (object?.generation ?? '0')
+}
+
+export function conditionNotMet(request: SeenRequest, response: ServerResponse): void {
+  fail(request, response, 412, 'conditionNotMet', 'At least one of the pre-conditions did not hold.')
 }
 
 function sendMedia(request: SeenRequest, response: ServerResponse, object: StoredObject): void {
   const { content, generation, contentEncoding } = object
-  const wanted = request.url.searchParams.get('ifGenerationMatch')
-  if (wanted !== null && wanted !== generation) {
-    fail(request, response, 412, 'conditionNotMet', 'At least one of the pre-conditions did not hold.')
+  if (!meets(request, object)) {
+    conditionNotMet(request, response)
     return
   }
   response.setHeader('x-goog-generation', generation)

@@ -59,7 +59,7 @@ describe('answers with a code', () => {
     [403, 'InvalidObjectState', 'misconfigured'],
     [400, 'InvalidBucketName', 'misconfigured'],
     [501, 'NotImplemented', 'misconfigured'],
-    [507, 'XMinioStorageFull', 'misconfigured'],
+    [507, 'XMinioStorageFull', 'full'],
     [400, 'KMS.DisabledException', 'misconfigured'],
     [400, 'KMS.ThrottlingException', 'throttled'],
     [500, 'KMS.KMSInternalException', 'interrupted'],
