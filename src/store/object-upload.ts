@@ -25,7 +25,7 @@ export interface UploadSettings {
 
 const MIB = 1024 ** 2
 
-/** S3 takes no part below 5 MiB but the last, and its users measured little gain above 16 MiB. */
+/** S3 takes no part below 5 MiB but the last. */
 export const UPLOAD: Omit<UploadSettings, 'budget'> = { partBytes: 8 * MIB, maxParts: 5, slowPartMs: 5000 }
 
 /** For signals that nobody gave. */
@@ -43,7 +43,7 @@ export function partSize(
 ): number {
   if (maxParts === Infinity) return partBytes
   if (size !== undefined && number <= maxParts)
-    return Math.max(partBytes, Math.ceil(size / maxParts / MIB) * MIB)
+    return size <= partBytes * maxParts ? partBytes : Math.ceil(size / maxParts / MIB) * MIB
   return partBytes * 2 ** Math.floor((number - 1) / PARTS_OF_ONE_SIZE)
 }
 

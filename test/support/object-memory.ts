@@ -65,6 +65,8 @@ export interface Knobs {
   onRemoval?: (key: string) => FailureReason | undefined
   partRules?: PartRules
   maxCopyBytes?: number
+  /** As that of the driver. */
+  mayKeepFolders?: boolean
   /** Whether objects are removed by batches; by default. */
   removesMany?: boolean
   /** Whether the answers to writes tell the time; by default. */
@@ -169,9 +171,10 @@ export class MemoryBucket {
   }
 
   #writing(asked: Asked) {
-    const { partRules, maxCopyBytes = Infinity, removesMany = true } = this.knobs
+    const { partRules, maxCopyBytes = Infinity, removesMany = true, mayKeepFolders = false } = this.knobs
     const { writes } = this
     return {
+      mayKeepFolders,
       partRules: partRules ?? { maxParts: 10_000, maxBytes: Infinity, inOrder: false },
       copies: {
         maxBytes: maxCopyBytes,
