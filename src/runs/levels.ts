@@ -2,6 +2,7 @@
 import { RUN_KINDS } from '../config/config.ts'
 import type { RunKind } from '../config/config.ts'
 import { AppError, isAppError } from '../errors.ts'
+import { isOwnFolder } from '../store/own-folder.ts'
 import { compareUtf8, joinPath, nameOf, parsePath, ROOT } from '../store/path.ts'
 import type { ArtifactPath } from '../store/path.ts'
 import { listKey } from '../store/store.ts'
@@ -138,6 +139,7 @@ async function* folders(
   folder: ArtifactPath,
   options: ListOptions,
 ): AsyncGenerator<Entry> {
+  if (isOwnFolder(folder)) return
   try {
     for await (const batch of store.list(folder, options))
       for (const entry of batch) if (entry.type === 'directory') yield entry
@@ -169,7 +171,7 @@ async function levelExists(runs: Runs, level: Level, options: ListOptions): Prom
   const kinds = level.kind === undefined ? RUN_KINDS : [level.kind]
   for (const template of kinds.flatMap(kind => runs.templatesOf(kind))) {
     const known = knownBeginning(template, level)
-    if (known === ROOT) continue
+    if (known === ROOT || isOwnFolder(known)) continue
     try {
       await runs.store.stat(known, options.signal ? { signal: options.signal } : {})
       return true

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { RunKind } from '../config/config.ts'
 import { AppError, isAppError } from '../errors.ts'
 import { folderAt } from '../store/folder-at.ts'
+import { isOwnFolder } from '../store/own-folder.ts'
 import { joinPath } from '../store/path.ts'
 import type { ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore } from '../store/store.ts'
@@ -91,6 +92,7 @@ export class Runs {
   }
 
   #runAt(folder: ArtifactPath, reference: RunReference): Run {
+    if (isOwnFolder(folder)) throw noSuchRun(reference)
     return { reference, store: this.#store.scoped(folder), scopeKey: `${this.#connection}\0${folder}` }
   }
 
@@ -112,6 +114,7 @@ export class Runs {
     signal?: AbortSignal,
   ): Promise<ArtifactPath | undefined> {
     const [next, ...others] = rest
+    if (isOwnFolder(folder)) return undefined
     if (next === undefined) return (await isFolder(this.#store, folder, signal)) ? folder : undefined
     try {
       for await (const batch of this.#store.list(folder, signal ? { signal } : {})) {

@@ -1,5 +1,6 @@
 // Where a run is found whose kind has several places, in object stores that hold an object beside it.
 import { describe, expect, it } from 'vitest'
+import { listLevel } from '../../src/runs/levels.ts'
 import { Runs } from '../../src/runs/runs.ts'
 import { openObjectStore } from '../../src/store/object-store.ts'
 import { at, listAll } from '../contract/harness.ts'
@@ -38,4 +39,24 @@ describe('a grouped experiment', () => {
     await runs.resolve(EXPERIMENT)
     expect(bucket.counts).toMatchObject({ list: 1, head: 0 })
   })
+})
+
+describe('the folder of the service itself', () => {
+  const key = '.polyaxon-outputs-uploads/5/7/x'
+  const own = { owner: '.polyaxon-outputs-uploads', project: '5', kind: 'jobs', id: '7' } as const
+
+  it.each(['{owner}/{project}/{id}', '*/*/{id}', '.polyaxon-outputs-uploads/{project}/{id}'])(
+    'belongs to no run by %s, and is listed at no level',
+    async template => {
+      const bucket = new MemoryBucket()
+      bucket.store(key, key)
+      const store = openObjectStore(bucketDefinition(), bucket.connect)
+      const runs = new Runs(store, { ...LAYOUTS, experiments: [], jobs: [template] }, 'bucket')
+      await expect(runs.resolve(own)).rejects.toMatchObject({ kind: 'NotFound' })
+      await expect(runs.resolveOrPlace(own)).rejects.toMatchObject({ kind: 'NotFound' })
+      for (const level of [{ owner: own.owner }, { owner: own.owner, project: '5', kind: 'jobs' } as const])
+        await expect(listLevel(runs, level).next()).rejects.toMatchObject({ kind: 'NotFound' })
+      expect((await listLevel(runs, {}).next()).done).toBe(true)
+    },
+  )
 })
