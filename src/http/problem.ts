@@ -21,6 +21,10 @@ const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string
   Unauthenticated: [401, 'Authentication is needed'],
   PermissionDenied: [403, 'Not permitted'],
   Changed: [412, 'A precondition failed'],
+  OffsetMismatch: [409, 'Another offset'],
+  // By the checksum extension of tus 1.0.
+  ChecksumMismatch: [460, 'The checksum does not match'],
+  Locked: [423, 'Not now'],
   RangeNotSatisfiable: [416, 'The range lies outside'],
   TooLarge: [413, 'Too large'],
   UnsupportedMediaType: [415, 'The body is of a kind that is not taken'],
