@@ -8,8 +8,10 @@ import { isLoopback } from './config/address.ts'
 import type { Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
 import { Digests } from './content/digest.ts'
+import { ResumableUploads } from './content/resumable-uploads.ts'
 import { AppError } from './errors.ts'
 import { boundUnread } from './http/body.ts'
+import { isBelow } from './http/below.ts'
 import { parseDescription } from './http/description.ts'
 import { requestIdOf } from './http/exchange.ts'
 import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
@@ -18,11 +20,12 @@ import { referencePolicy, renderReference } from './http/reference.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
 import { answerOutputs } from './http/routes/outputs.ts'
 import { readiness } from './http/routes/readiness.ts'
+import { createUploads } from './http/uploads.ts'
 import { createRequestValidator } from './http/validate.ts'
 import { Runs } from './runs/runs.ts'
 import { openStores } from './store/open.ts'
 import type { ArtifactStore } from './store/store.ts'
-import { keepSwept, type SweepingReports } from './store/sweeping.ts'
+import { keepSwept, LEFT_MS, type Sweep, type SweepingReports } from './store/sweeping.ts'
 
 /** A list of paths, as a form or JSON. */
 const MAX_BODY_BYTES = 1024 * 1024
@@ -57,15 +60,10 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const description = parseDescription(dependencies.description)
   let draining = false
   const closing = new AbortController()
-  keepSwept(stores, sweepingReports(logger), closing.signal)
+  const resumable = resumableUploads(stores, config)
+  keepAllSwept(stores, resumable, logger, closing.signal)
 
-  const app = express()
-  app.disable('x-powered-by')
-  app.disable('etag')
-  app.set('query parser', false)
-  app.set('case sensitive routing', true)
-  app.set('strict routing', true)
-
+  const app = bareApp()
   const base = config.server.basePath
   const validate = createRequestValidator(description, {
     maxBodyBytes: MAX_BODY_BYTES,
@@ -74,6 +72,15 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use(checkMessage)
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   app.use(base === '' ? '/' : base, artifacts(dependencies, connections, validate))
+  const uploads = createUploads({
+    connections,
+    resumable,
+    validate,
+    uploads: config.uploads,
+    isOpenToChanges: isOpen(config),
+    closing: closing.signal,
+  })
+  app.use(base === '' ? '/' : base, uploads.handler)
   app.use(
     base === '' ? '/' : base,
     operations(validate, [
@@ -99,19 +106,58 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
       draining = true
     },
     close: async () => {
-      closing.abort()
+      closing.abort(new AppError('Aborted', 'The service ends.'))
+      await uploads.ended()
       await Promise.all([...stores.values()].map(store => store.close()))
     },
   }
 }
 
-function sweepingReports(logger: Logger): SweepingReports {
-  return {
-    onRemoved: (connection, leftovers) =>
-      logger.info({ connection, leftovers }, 'unfinished uploads of ended processes were removed'),
+/** Express without what it would do by itself. */
+function bareApp(): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  app.set('case sensitive routing', true)
+  app.set('strict routing', true)
+  return app
+}
+
+/** By connection. */
+function resumableUploads(
+  stores: ReadonlyMap<string, ArtifactStore>,
+  { uploads }: Config,
+): ReadonlyMap<string, ResumableUploads> {
+  return new Map(
+    [...stores].map(([name, store]) => [name, new ResumableUploads(store, uploads.expireAfterMs)] as const),
+  )
+}
+
+/** What ended processes and clients that do not come back have left. */
+function keepAllSwept(
+  stores: ReadonlyMap<string, ArtifactStore>,
+  resumable: ReadonlyMap<string, ResumableUploads>,
+  logger: Logger,
+  closing: AbortSignal,
+): void {
+  const reports = (what: string): SweepingReports => ({
+    onRemoved: (connection, leftovers) => logger.info({ connection, leftovers }, `${what} were removed`),
     onFailed: (connection, error) =>
-      logger.debug({ connection, err: error }, 'unfinished uploads could not be looked for'),
-  }
+      logger.debug({ connection, err: error }, `${what} could not be looked for`),
+  })
+  const sweeps = <T>(of: ReadonlyMap<string, T>, sweep: (one: T, signal: AbortSignal) => ReturnType<Sweep>) =>
+    new Map([...of].map(([name, one]) => [name, (signal: AbortSignal) => sweep(one, signal)] as const))
+  keepSwept(
+    sweeps(stores, (store, signal) => store.sweep?.(LEFT_MS, { signal })),
+    reports('unfinished uploads of ended processes'),
+    closing,
+  )
+  keepSwept(
+    sweeps(resumable, (uploads, signal) => uploads.sweep(signal)),
+    reports('expired uploads'),
+    closing,
+  )
 }
 
 function readinessOf(
@@ -161,7 +207,7 @@ function artifacts(
     connections,
     validate,
     uploads: config.uploads,
-    isOpenToChanges: isLoopback(config.server.host) || config.server.allowUnauthenticatedChanges,
+    isOpenToChanges: isOpen(config),
     archives: new Archives(config.archives),
     digests: new Digests(config.digests.maxBytes),
     problemFor: (error: unknown, request: Request, response: Response): Problem => {
@@ -172,7 +218,7 @@ function artifacts(
   }
   return (request, response, next) => {
     const { url } = request
-    if (!isOutputs(url)) {
+    if (!isBelow('/outputs', url)) {
       next()
       return
     }
@@ -180,8 +226,8 @@ function artifacts(
   }
 }
 
-function isOutputs(url: string): boolean {
-  return url.startsWith('/outputs') && (url.length === 8 || url[8] === '/' || url[8] === '?')
+function isOpen({ server }: Config): boolean {
+  return isLoopback(server.host) || server.allowUnauthenticatedChanges
 }
 
 const onlyReading: RequestHandler = (request, response, next) => {

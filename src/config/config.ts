@@ -51,6 +51,8 @@ export interface Config {
     readonly maxUnpackedEntries: number
     readonly maxUnpackedBytes: number
     readonly maxRatio: number
+    /** How long a resumable upload waits for its next byte before it is removed. */
+    readonly expireAfterMs: number
   }
   readonly digests: {
     /** Files up to this size get a Repr-Digest when it is asked for and not known yet. */

@@ -168,6 +168,7 @@ function toConfig(values: Values, connections: readonly StoreDefinition[]): Conf
       maxUnpackedEntries: values['uploads.maxUnpackedEntries'],
       maxUnpackedBytes: values['uploads.maxUnpackedBytes'],
       maxRatio: values['uploads.maxRatio'],
+      expireAfterMs: values['uploads.expireAfter'],
     },
     digests: { maxBytes: values['digests.maxBytes'] },
   }

@@ -194,6 +194,12 @@ export const SETTINGS = {
     env: 'UPLOADS_MAX_RATIO',
     meaning: 'How many times its size a compressed archive may be unpacked to, beyond its first 16 MiB.',
   }),
+  'uploads.expireAfter': setting({
+    type: duration(60_000, 30 * 24 * 3_600_000),
+    default: 24 * 3_600_000,
+    env: 'UPLOADS_EXPIRE_AFTER',
+    meaning: 'How long a resumable upload (`/uploads`) may wait for its next byte before it is removed.',
+  }),
   'digests.maxBytes': setting({
     type: size,
     default: GiB / 16,

@@ -353,6 +353,79 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin a resumable upload
+         * @description Everything that speaks against the file is found out now, before a byte of it is sent. The metadata say what the file is to be, each value in base64:
+         *
+         *     - `path` is the path of the file as its URL has it below `/outputs/`, but not percent-encoded: `demo/quick-start/experiments/1/model.pt`. It is required.
+         *     - `connection` is the name of a store; without it, it is the first one that is configured.
+         *     - `overwrite` as `false` keeps a file that is there already, as `If-None-Match: *` does: 412, now or at the end.
+         *     - `ifMatch` replaces only the content with this `ETag` (in its quotes), as `If-Match` does.
+         *
+         *     All others are the client's own. A first part of the bytes, or all of them, may come along.
+         */
+        post: operations["createUpload"];
+        delete?: never;
+        /**
+         * What resumable uploads can do
+         * @description Resumable uploads speak [tus 1.0](https://tus.io/protocols/resumable-upload), so any client of it works. An upload that breaks off goes on where it was, at this replica of the service or at another one that has the same
+         *     store, and its file appears at its path in one step when the last byte has come. What nobody goes on with is removed after a day (`uploads.expireAfter`).
+         *
+         *     Parallel parts of one file (the extension `concatenation`) are not offered.
+         */
+        options: operations["describeUploads"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/uploads/{upload}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the `Location` of the answer that created the upload has it.
+                 * @example 6a24159a-4f0c0b8f0e1e4d4e8f5f3c2b1a097867
+                 */
+                upload: components["parameters"]["Upload"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Give up an upload
+         * @description Its bytes are removed. A file that it has become already stays.
+         */
+        delete: operations["removeUpload"];
+        /** What resumable uploads can do */
+        options: operations["describeUpload"];
+        /**
+         * How far an upload has come
+         * @description Whoever still sends bytes to the upload is stopped, and what has come of them is kept, so that the offset is good to go on from. Where all bytes have come, the file is at its path when this is answered;
+         *     if it cannot be put there, that is the answer. An upload that is finished is known for a day, for clients that did not get the last answer.
+         */
+        head: operations["headUpload"];
+        /**
+         * Send the next bytes of an upload
+         * @description What comes before a connection breaks is kept. Of several requests that would go on from one offset, one succeeds. The answer to the last byte comes when the file is at its path; until then
+         *     nobody sees anything of it. If it cannot be put there (412, 507), the bytes stay, and an empty request at their end tries again.
+         *
+         *     With `Upload-Checksum` the bytes of the request count when all of them have come and have that digest; else none of them do (460).
+         */
+        patch: operations["appendToUpload"];
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -977,6 +1050,70 @@ export interface components {
             };
             content?: never;
         };
+        /** @description What is offered. */
+        UploadsDescribed: {
+            headers: {
+                "Tus-Resumable": components["headers"]["Tus-Resumable"];
+                "Tus-Version": components["headers"]["Tus-Version"];
+                "Tus-Extension": components["headers"]["Tus-Extension"];
+                "Tus-Max-Size": components["headers"]["Tus-Max-Size"];
+                "Tus-Checksum-Algorithm": components["headers"]["Tus-Checksum-Algorithm"];
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The upload has begun; where all bytes came along, the file is at its path. */
+        UploadCreated: {
+            headers: {
+                Location: components["headers"]["Location"];
+                "Tus-Resumable": components["headers"]["Tus-Resumable"];
+                "Upload-Offset": components["headers"]["Upload-Offset-Created"];
+                "Upload-Expires": components["headers"]["Upload-Expires"];
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description How far it has come. Where the offset is the length, the file is at its path. */
+        UploadState: {
+            headers: {
+                "Tus-Resumable": components["headers"]["Tus-Resumable"];
+                "Upload-Offset": components["headers"]["Upload-Offset"];
+                "Upload-Length": components["headers"]["Upload-Length"];
+                "Upload-Defer-Length": components["headers"]["Upload-Defer-Length"];
+                "Upload-Metadata": components["headers"]["Upload-Metadata"];
+                "Upload-Expires": components["headers"]["Upload-Expires"];
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The bytes are kept. Where they were the last ones, the file is at its path. */
+        UploadAppended: {
+            headers: {
+                "Tus-Resumable": components["headers"]["Tus-Resumable"];
+                "Upload-Offset": components["headers"]["Upload-Offset"];
+                "Upload-Expires": components["headers"]["Upload-Expires"];
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The upload is gone. */
+        UploadRemoved: {
+            headers: {
+                "Tus-Resumable": components["headers"]["Tus-Resumable"];
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The path, a query parameter, a header or the body is not valid; `detail` says which and what is expected. */
         BadRequest: {
             headers: {
@@ -1043,6 +1180,54 @@ export interface components {
         };
         /** @description A folder is where the file would have to be, or a file where a folder would have to be; or a form has two files of one name. */
         Conflict: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The upload has another offset, by what somebody else sent perhaps. Ask for it, and go on there. Also where a folder has come to be where the file would have to be. */
+        OffsetMismatch: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Another request has taken over the upload, or the store is away or full just now. Ask again later. */
+        Locked: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body does not have the digest of `Upload-Checksum` (a status of tus). Nothing of it was kept; send it again. */
+        ChecksumMismatch: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not declared as bytes of an upload. */
+        NotBytes: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
                 "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
@@ -1367,6 +1552,46 @@ export interface components {
          */
         ReprDigest: string;
         /**
+         * @description The version of tus; another one is answered 412 with `Tus-Version`.
+         * @example 1.0.0
+         */
+        TusResumable: "1.0.0";
+        /**
+         * @description The bytes of the file. Either this is sent, or `Upload-Defer-Length`.
+         * @example 1073741824
+         */
+        UploadLength: number;
+        /**
+         * @description The bytes of the file, where they were not known before. Once said, it stays.
+         * @example 1073741824
+         */
+        DeclaredLength: number;
+        /**
+         * @description The bytes of the file will be said by a later request.
+         * @example 1
+         */
+        UploadDeferLength: "1";
+        /**
+         * @description Pairs of a key and a value in base64, between commas.
+         * @example path ZGVtby9xdWljay1zdGFydC9leHBlcmltZW50cy8xL21vZGVsLnB0,overwrite ZmFsc2U=
+         */
+        UploadMetadata: string;
+        /**
+         * @description The bytes that are kept already, as HEAD or the last answer said it; anything else is answered 409.
+         * @example 1048576
+         */
+        UploadOffset: number;
+        /**
+         * @description The digest of the body - `sha1`, `sha256` or `md5`, and its value in base64.
+         * @example sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=
+         */
+        UploadChecksum: string;
+        /**
+         * @description As the `Location` of the answer that created the upload has it.
+         * @example 6a24159a-4f0c0b8f0e1e4d4e8f5f3c2b1a097867
+         */
+        Upload: string;
+        /**
          * @description The MD5 of the body as base64, as tools for S3 send it. Checked in the same way.
          * @example 1B2M2Y8AsgTpgAmY7PhCfg==
          */
@@ -1383,6 +1608,12 @@ export interface components {
             content: {
                 "application/octet-stream": unknown;
                 "*/*": unknown;
+            };
+        };
+        /** @description Bytes of the file, from the offset on. */
+        UploadBytes: {
+            content: {
+                "application/offset+octet-stream": unknown;
             };
         };
         /** @description The bytes of the file, of any type. */
@@ -1488,6 +1719,61 @@ export interface components {
          * @example 5
          */
         "Retry-After": number;
+        /**
+         * @description The version of tus that is spoken.
+         * @example 1.0.0
+         */
+        "Tus-Resumable": "1.0.0";
+        /**
+         * @description All versions that are spoken.
+         * @example 1.0.0
+         */
+        "Tus-Version": string;
+        /**
+         * @description What can be done besides sending bytes.
+         * @example creation,creation-with-upload,creation-defer-length,termination,checksum,expiration
+         */
+        "Tus-Extension": string;
+        /**
+         * @description Bytes that a file may have.
+         * @example 5497558138880
+         */
+        "Tus-Max-Size": number;
+        /**
+         * @description What `Upload-Checksum` may be of.
+         * @example sha1,sha256,md5
+         */
+        "Tus-Checksum-Algorithm": string;
+        /**
+         * @description The bytes that are kept.
+         * @example 1048576
+         */
+        "Upload-Offset": number;
+        /**
+         * @description The bytes that are kept, where some came along.
+         * @example 1048576
+         */
+        "Upload-Offset-Created": number;
+        /**
+         * @description The bytes of the file; absent where they are not known yet.
+         * @example 1073741824
+         */
+        "Upload-Length": number;
+        /**
+         * @description The bytes of the file are not known yet.
+         * @example 1
+         */
+        "Upload-Defer-Length": "1";
+        /**
+         * @description As the client said them.
+         * @example path ZGVtby9xdWljay1zdGFydC9leHBlcmltZW50cy8xL21vZGVsLnB0
+         */
+        "Upload-Metadata": string;
+        /**
+         * @description When the upload is removed if no further byte comes; absent where it is finished.
+         * @example Wed, 02 Sep 2026 08:30:00 GMT
+         */
+        "Upload-Expires": string;
         /**
          * @description The request headers that the answer depends on.
          * @example Accept
@@ -3733,6 +4019,210 @@ export interface operations {
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    createUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version of tus; another one is answered 412 with `Tus-Version`.
+                 * @example 1.0.0
+                 */
+                "Tus-Resumable": components["parameters"]["TusResumable"];
+                /**
+                 * @description The bytes of the file. Either this is sent, or `Upload-Defer-Length`.
+                 * @example 1073741824
+                 */
+                "Upload-Length"?: components["parameters"]["UploadLength"];
+                /**
+                 * @description The bytes of the file will be said by a later request.
+                 * @example 1
+                 */
+                "Upload-Defer-Length"?: components["parameters"]["UploadDeferLength"];
+                /**
+                 * @description Pairs of a key and a value in base64, between commas.
+                 * @example path ZGVtby9xdWljay1zdGFydC9leHBlcmltZW50cy8xL21vZGVsLnB0,overwrite ZmFsc2U=
+                 */
+                "Upload-Metadata": components["parameters"]["UploadMetadata"];
+                /**
+                 * @description The digest of the body - `sha1`, `sha256` or `md5`, and its value in base64.
+                 * @example sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=
+                 */
+                "Upload-Checksum"?: components["parameters"]["UploadChecksum"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["UploadBytes"];
+        responses: {
+            201: components["responses"]["UploadCreated"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotBytes"];
+            423: components["responses"]["Locked"];
+            460: components["responses"]["ChecksumMismatch"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
+        };
+    };
+    describeUploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["UploadsDescribed"];
+            400: components["responses"]["BadRequest"];
+            500: components["responses"]["InternalError"];
+        };
+    };
+    removeUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version of tus; another one is answered 412 with `Tus-Version`.
+                 * @example 1.0.0
+                 */
+                "Tus-Resumable": components["parameters"]["TusResumable"];
+            };
+            path: {
+                /**
+                 * @description As the `Location` of the answer that created the upload has it.
+                 * @example 6a24159a-4f0c0b8f0e1e4d4e8f5f3c2b1a097867
+                 */
+                upload: components["parameters"]["Upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["UploadRemoved"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    describeUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the `Location` of the answer that created the upload has it.
+                 * @example 6a24159a-4f0c0b8f0e1e4d4e8f5f3c2b1a097867
+                 */
+                upload: components["parameters"]["Upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["UploadsDescribed"];
+            400: components["responses"]["BadRequest"];
+            500: components["responses"]["InternalError"];
+        };
+    };
+    headUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version of tus; another one is answered 412 with `Tus-Version`.
+                 * @example 1.0.0
+                 */
+                "Tus-Resumable": components["parameters"]["TusResumable"];
+            };
+            path: {
+                /**
+                 * @description As the `Location` of the answer that created the upload has it.
+                 * @example 6a24159a-4f0c0b8f0e1e4d4e8f5f3c2b1a097867
+                 */
+                upload: components["parameters"]["Upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["UploadState"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            423: components["responses"]["Locked"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+        };
+    };
+    appendToUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version of tus; another one is answered 412 with `Tus-Version`.
+                 * @example 1.0.0
+                 */
+                "Tus-Resumable": components["parameters"]["TusResumable"];
+                /**
+                 * @description The bytes that are kept already, as HEAD or the last answer said it; anything else is answered 409.
+                 * @example 1048576
+                 */
+                "Upload-Offset": components["parameters"]["UploadOffset"];
+                /**
+                 * @description The bytes of the file, where they were not known before. Once said, it stays.
+                 * @example 1073741824
+                 */
+                "Upload-Length"?: components["parameters"]["DeclaredLength"];
+                /**
+                 * @description The digest of the body - `sha1`, `sha256` or `md5`, and its value in base64.
+                 * @example sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=
+                 */
+                "Upload-Checksum"?: components["parameters"]["UploadChecksum"];
+            };
+            path: {
+                /**
+                 * @description As the `Location` of the answer that created the upload has it.
+                 * @example 6a24159a-4f0c0b8f0e1e4d4e8f5f3c2b1a097867
+                 */
+                upload: components["parameters"]["Upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["UploadBytes"];
+        responses: {
+            204: components["responses"]["UploadAppended"];
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["OffsetMismatch"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotBytes"];
+            423: components["responses"]["Locked"];
+            460: components["responses"]["ChecksumMismatch"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
+            507: components["responses"]["InsufficientStorage"];
         };
     };
     getRoot: {

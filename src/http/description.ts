@@ -85,7 +85,7 @@ export interface Operation {
   readonly 'x-codeSamples'?: readonly { readonly lang: string; readonly source: string }[]
 }
 
-export const METHODS = ['get', 'head', 'put', 'post', 'delete'] as const
+export const METHODS = ['get', 'head', 'put', 'post', 'patch', 'delete', 'options'] as const
 export type Method = (typeof METHODS)[number]
 
 type PathItem = { readonly [method in Method]?: Operation } & {

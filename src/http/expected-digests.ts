@@ -1,7 +1,7 @@
 // What a request says about the digests of its body, and whether the body keeps it.
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorKind } from '../errors.ts'
 import { parseDigests } from './digest-fields.ts'
 
 export interface ExpectedDigest {
@@ -10,6 +10,8 @@ export interface ExpectedDigest {
   readonly value: Uint8Array
   /** Where the client gave it, for the message to it. */
   readonly field: string
+  /** What it is for the body to have another one. */
+  readonly kind?: ErrorKind
 }
 
 /** By RFC 9530 7.2 the algorithms that are not broken; others say nothing (2) and are ignored. */
@@ -75,13 +77,13 @@ export class DigestCheck {
     for (const hash of this.#hashes.values()) hash.update(chunk)
   }
 
-  /** Fails with InvalidArgument when a digest is another one. Called once, at the end. */
+  /** Fails with InvalidArgument, or as the digest says, when a digest is another one. Called once, at the end. */
   verify(): void {
     const computed = new Map([...this.#hashes].map(([algorithm, hash]) => [algorithm, hash.digest()]))
-    for (const { algorithm, value, field } of this.#expected)
+    for (const { algorithm, value, field, kind = 'InvalidArgument' } of this.#expected)
       if (!computed.get(algorithm)!.equals(value))
         throw new AppError(
-          'InvalidArgument',
+          kind,
           `The body is not the one that its ${field} is of: it was damaged on the way, or is another one. Nothing was stored.`,
           { op: 'receive' },
         )

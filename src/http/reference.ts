@@ -1,6 +1,6 @@
 // The API reference: one page without scripts, made from the API description at start, that needs nothing from elsewhere.
 import { createHash } from 'node:crypto'
-import { endpointsOf, type Description } from './description.ts'
+import { endpointsOf, type Description, type Endpoint } from './description.ts'
 import { markup, markdown, Markup } from './reference-markup.ts'
 import { methodBadge, operationSection, type OperationGroup } from './reference-operation.ts'
 import { schemaSections } from './reference-schema.ts'
@@ -63,14 +63,16 @@ export function renderReference(description: Description): string {
   return page.text
 }
 
-/** Each operation, HEAD beside the GET of its path. */
+/** Each operation, HEAD beside the GET of its path where it has one. */
 function groupOperations(description: Description): OperationGroup[] {
   const endpoints = endpointsOf(description)
+  const beside = (method: 'get' | 'head', { path }: Endpoint) =>
+    endpoints.find(one => one.method === method && one.path === path)
   return endpoints
-    .filter(endpoint => endpoint.method !== 'head')
+    .filter(endpoint => endpoint.method !== 'head' || beside('get', endpoint) === undefined)
     .map(main => {
-      const head = endpoints.find(one => one.method === 'head' && one.path === main.path)
-      return main.method === 'get' && head !== undefined ? { main, head } : { main }
+      const head = main.method === 'get' ? beside('head', main) : undefined
+      return head === undefined ? { main } : { main, head }
     })
 }
 

@@ -1,8 +1,7 @@
-// What unfinished uploads of ended processes left in the stores goes, at the start and then every hour.
-import type { ArtifactStore } from './store.ts'
+// What nobody goes on with in the stores goes, at the start and then every hour.
 
-/** Nothing that is still being sent stands still for so long (`http/receive.ts`). */
-const LEFT_MS = 24 * 60 * 60_000
+/** How old it is before it counts as left by its writer: nothing that is still being sent stands still for so long (`http/receive.ts`). */
+export const LEFT_MS = 24 * 60 * 60_000
 const EVERY_MS = 60 * 60_000
 
 export interface SweepingReports {
@@ -11,22 +10,25 @@ export interface SweepingReports {
   readonly onFailed: (connection: string, error: unknown) => void
 }
 
-/** Begins at once, waits for nobody and ends with `signal`. */
+/** Removes what is left, and gives the number; undefined where nothing ever is. */
+export type Sweep = (signal: AbortSignal) => Promise<number> | undefined
+
+/** By connection. Begins at once, waits for nobody and ends with `signal`. */
 export function keepSwept(
-  stores: ReadonlyMap<string, ArtifactStore>,
+  sweeps: ReadonlyMap<string, Sweep>,
   { onRemoved, onFailed }: SweepingReports,
   signal: AbortSignal,
 ): void {
-  const sweep = async (connection: string, store: ArtifactStore): Promise<void> => {
+  const sweep = async (connection: string, begin: Sweep): Promise<void> => {
     try {
-      const removed = await store.sweep?.(LEFT_MS, { signal })
+      const removed = await begin(signal)
       if (removed !== undefined && removed > 0) onRemoved(connection, removed)
     } catch (error) {
       if (!signal.aborted) onFailed(connection, error)
     }
   }
   const sweepAll = (): void => {
-    for (const [connection, store] of stores) void sweep(connection, store)
+    for (const [connection, begin] of sweeps) void sweep(connection, begin)
   }
   const timer = setInterval(sweepAll, EVERY_MS).unref()
   signal.addEventListener('abort', () => clearInterval(timer), { once: true })

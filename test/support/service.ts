@@ -55,6 +55,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       maxUnpackedEntries: 1_000_000,
       maxUnpackedBytes: 1024 ** 4,
       maxRatio: 200,
+      expireAfterMs: 86_400_000,
     }),
     digests: grouped('digests', { maxBytes: 64 * 1024 ** 2 }),
   }

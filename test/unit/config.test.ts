@@ -78,6 +78,7 @@ describe('the effective configuration', () => {
         maxUnpackedEntries: 1_000_000,
         maxUnpackedBytes: 1024 ** 4,
         maxRatio: 200,
+        expireAfterMs: 86_400_000,
       },
       digests: { maxBytes: 64 * 1024 ** 2 },
     })

@@ -81,7 +81,7 @@ export async function answerOutputs(
   const asked = { request, response, method, query, connection, signal, dependencies }
   if (target.type === 'level') return answerLevel(asked, runs, target)
   try {
-    const run = await resolveRun(asked, runs, target)
+    const run = await resolveRun(runs, target, makesRun(asked), signal)
     await (changes ? answerChange(asked, run, target) : answerArtifact(asked, run, target))
     if (changes && target.isRun) runs.forget(target.reference)
   } catch (error) {
@@ -90,15 +90,19 @@ export async function answerOutputs(
   }
 }
 
+/** The first upload makes the run. */
+function makesRun({ request, method }: Asked): boolean {
+  return method === 'PUT' || (method === 'POST' && isForm(request.headers))
+}
+
 /** Looking for a run can fail anywhere in the store. Where that was is said in paths of the layout, of which clients know nothing: they asked for an artifact. */
-async function resolveRun(
-  { request, method, signal }: Asked,
+export async function resolveRun(
   runs: Runs,
-  { reference, path }: ArtifactTarget,
+  { reference, path }: Pick<ArtifactTarget, 'reference' | 'path'>,
+  makes: boolean,
+  signal: AbortSignal,
 ): Promise<Run> {
   try {
-    // The first upload makes the run.
-    const makes = method === 'PUT' || (method === 'POST' && isForm(request.headers))
     return await (makes ? runs.resolveOrPlace(reference, signal) : runs.resolve(reference, signal))
   } catch (error) {
     throw isAppError(error) && error.kind !== 'NotFound' ? renamed(error, path) : error
@@ -114,7 +118,7 @@ async function* withoutLayout<T>(steps: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
-function validated(validate: RequestHandler, request: Request, response: Response): Promise<void> {
+export function validated(validate: RequestHandler, request: Request, response: Response): Promise<void> {
   return new Promise((resolve, reject) => {
     void validate(request, response, (error?: unknown) => {
       if (error === undefined) resolve()
@@ -205,9 +209,9 @@ function methodsOf(target: Target): [allowed: readonly string[], why?: string] {
   return [[...READING, 'PUT', 'POST', 'DELETE']]
 }
 
-function connectionOf(
-  { connections }: OutputsDependencies,
-  { connection: asked }: Query,
+export function connectionOf(
+  { connections }: Pick<OutputsDependencies, 'connections'>,
+  { connection: asked }: Pick<Query, 'connection'>,
 ): [name: string, runs: Runs] {
   const name = asked ?? connections.keys().next().value!
   const runs = connections.get(name)
