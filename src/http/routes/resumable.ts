@@ -151,8 +151,8 @@ async function answerUpload(asked: Asked, id: string): Promise<void> {
 
 /** A client that finds all bytes there takes the file for finished, so it is before the answer. */
 async function answerHead(asked: AskedOfUpload): Promise<void> {
-  const { response, uploads, id } = asked
-  const upload = await finishWhole(asked, await uploads.find(id))
+  const { response, uploads, id, turn } = asked
+  const upload = await turn.patiently(finishWhole(asked, await uploads.find(id)))
   response.setHeader('Upload-Offset', upload.offset)
   if (upload.size === undefined) response.setHeader('Upload-Defer-Length', '1')
   else response.setHeader('Upload-Length', upload.size)
