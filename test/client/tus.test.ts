@@ -74,6 +74,13 @@ async function cutting(nextCut: () => number | undefined): Promise<CuttingProxy>
   return proxy
 }
 
+/** A process for one test. */
+async function another(env: Record<string, string> = {}): Promise<ServiceProcess> {
+  const service = await startProcess(folder.root, { env })
+  closing.push({ close: () => service.destroy() })
+  return service
+}
+
 /** An upload of which 4 MiB have come, and nothing more comes. */
 async function stalled(
   service: ServiceProcess,
@@ -157,7 +164,7 @@ describe('tus-js-client', () => {
   })
 
   it('goes on at a new process after the one before was killed', async () => {
-    const victim = await startProcess(folder.root)
+    const victim = await another()
     const content = randomBytes(180 * MiB)
     let url: string | undefined
     const first = new Upload(content, {
@@ -174,28 +181,24 @@ describe('tus-js-client', () => {
     victim.kill('SIGKILL')
     await victim.ended
     expect(() => statSync(folder.at('killed.bin'))).toThrow()
-    const next = await startProcess(folder.root)
-    try {
-      let resumedAt: number | undefined
-      await upload(
-        endpointOf(next),
-        content,
-        { path: `${RUN}/killed.bin` },
-        {
-          uploadUrl: url!.replace(victim.url, next.url),
-          onProgress: sent => (resumedAt ??= sent),
-        },
-      )
-      expect(resumedAt).toBeGreaterThanOrEqual(64 * MiB)
-      expect(contentOf('killed.bin').equals(content)).toBe(true)
-      await until(() => leftovers().length === 0)
-    } finally {
-      await next.destroy()
-    }
+    const next = await another()
+    let resumedAt: number | undefined
+    await upload(
+      endpointOf(next),
+      content,
+      { path: `${RUN}/killed.bin` },
+      {
+        uploadUrl: url!.replace(victim.url, next.url),
+        onProgress: sent => (resumedAt ??= sent),
+      },
+    )
+    expect(resumedAt).toBeGreaterThanOrEqual(64 * MiB)
+    expect(contentOf('killed.bin').equals(content)).toBe(true)
+    await until(() => leftovers().length === 0)
   })
 
   it('goes on where it was after the process was told to end in mid-upload', async () => {
-    const leaving = await startProcess(folder.root, { env: { DRAIN_TIMEOUT: '200ms' } })
+    const leaving = await another({ DRAIN_TIMEOUT: '200ms' })
     const content = randomBytes(8 * MiB)
     const { url } = await stalled(leaving, content, 'drained.bin')
     leaving.kill('SIGTERM')
