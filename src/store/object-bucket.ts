@@ -12,7 +12,6 @@ import {
   type ObjectTimeouts,
 } from './object-client.ts'
 import { OpenBody } from './object-body.ts'
-import { COMPLETING_MS, sendingMs } from './object-deadline.ts'
 import { ObjectConnection, type ConnectionTimes } from './object-connection.ts'
 import { Hold } from './object-hold.ts'
 import { Outage } from './object-outage.ts'
@@ -26,9 +25,6 @@ const NEVER = new AbortController().signal
 
 /** When a store has been away for so long, a request that a client waits for is answered after one attempt: it would not be the first to notice that the store is back. */
 const SETTLED_OUTAGE_MS = 2000
-
-/** With the pauses between them about as long as the budget of a body. */
-const COMPLETING_ATTEMPTS = 12
 
 /** Other times than usual, for tests that should not take them. */
 export interface BucketOptions {
@@ -55,23 +51,9 @@ export class ObjectBucket {
     this.#outage = new Outage({ ...BODY_POLICY, ...options.retries })
   }
 
-  /** For a body that is resumed with `get`, and whatever else breaks a download when it fails. */
-  bodyPatience(): Patience {
-    return new Patience({ ...BODY_POLICY, ...this.#retries })
-  }
-
-  /** For `bytes` that are sent: a client has sent them to us, and would have to do it again. */
-  sendPatience(bytes: number): Patience {
-    const patience = this.bodyPatience()
-    patience.extend(sendingMs(bytes))
-    return patience
-  }
-
-  /** For putting parts together, which takes stores their time; that is not for waiting until a store comes back. */
-  completePatience(): Patience {
-    const patience = new Patience({ ...BODY_POLICY, attempts: COMPLETING_ATTEMPTS, ...this.#retries })
-    patience.extend(COMPLETING_MS)
-    return patience
+  /** For a body that is resumed with `get`, and whatever else breaks a transfer when it fails. An attempt may take `moreMs` longer than one that is answered at once. */
+  bodyPatience(moreMs?: number): Patience {
+    return new Patience({ ...BODY_POLICY, ...this.#retries }, moreMs)
   }
 
   /** Whether many connections are free, so that one transfer may take several. */
@@ -169,7 +151,7 @@ export class ObjectBucket {
       const slot = await this.#slotInTurn(use, signal, patience)
       const hold = await Hold.with(slot, this.#connection, patience, signal)
       try {
-        const value = await inTime(attempt, hold, signal, patience.remainingMs)
+        const value = await inTime(attempt, hold, signal, patience.attemptMs)
         this.#outage.answered()
         return { value, hold }
       } catch (error) {

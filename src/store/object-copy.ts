@@ -9,6 +9,7 @@ import {
   type Upload,
   type Written,
 } from './object-client.ts'
+import { COMPLETING_MS } from './object-deadline.ts'
 import { fileEntry } from './object-entry.ts'
 import type { ObjectKeys } from './object-keys.ts'
 import { timeOf } from './object-pending.ts'
@@ -49,7 +50,7 @@ export async function copyObject(
       : await write.settle(
           (client, request, ending) => client.copies.copy(head, target.key, request, ending),
           signal,
-          () => bucket.completePatience(),
+          () => bucket.bodyPatience(COMPLETING_MS),
         )
   return {
     ...fileEntry(to, { ...head, key: target.key, etag: written.etag }),
@@ -91,7 +92,7 @@ async function copyInParts(
     return await write.settle(
       (client, latest, ending) => client.complete(upload, receipts, latest, ending),
       signal,
-      () => bucket.completePatience(),
+      () => bucket.bodyPatience(COMPLETING_MS),
     )
   } catch (error) {
     await bucket.request((client, ending) => client.cancel(upload, ending), NEVER).catch(() => undefined)
@@ -116,7 +117,7 @@ async function copyParts(
       receipts[i] = await bucket.request(
         (client, ending) => client.copies.copyPart!(stretch, upload, i + 1, ending),
         copying.signal,
-        bucket.completePatience(),
+        bucket.bodyPatience(COMPLETING_MS),
       )
     }
   }

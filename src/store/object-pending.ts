@@ -1,6 +1,7 @@
 // An artifact that is being written: one put where it fits into a part, an upload in parts beyond.
 import { throwIfAborted } from './failure.ts'
 import { ObjectFailure, type PartRules, type Written } from './object-client.ts'
+import { sendingMs } from './object-deadline.ts'
 import { fileEntry } from './object-entry.ts'
 import { contractError } from './object-retry.ts'
 import { following, type FollowingSignal } from './object-signal.ts'
@@ -109,7 +110,7 @@ export class PendingObject implements PendingArtifact {
     return this.#write.settle(
       (client, request, ending) => client.put(key, content, request, ending),
       this.#ending.signal,
-      () => bucket.sendPatience(content.length),
+      () => bucket.bodyPatience(sendingMs(content.length)),
     )
   }
 

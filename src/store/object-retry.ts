@@ -63,11 +63,14 @@ export function pauseMs(
 /** How long one piece of work goes on trying. */
 export class Patience {
   readonly #policy: RetryPolicy
+  readonly #moreMs: number
   #failures = 0
   #endsAtMs: number
 
-  constructor(policy: RetryPolicy) {
+  /** `moreMs` is what an attempt may take longer than one whose answer comes at once; another one is not made for it. */
+  constructor(policy: RetryPolicy, moreMs = 0) {
     this.#policy = policy
+    this.#moreMs = moreMs
     this.#endsAtMs = performance.now() + policy.budgetMs
   }
 
@@ -77,6 +80,11 @@ export class Patience {
   }
 
   /** Time left for the attempt under way. */
+  get attemptMs(): number {
+    return this.remainingMs + this.#moreMs
+  }
+
+  /** Time left until the last attempt must have begun. */
   get remainingMs(): number {
     return Math.max(0, this.#endsAtMs - performance.now())
   }

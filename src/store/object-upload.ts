@@ -10,6 +10,7 @@ import {
   type WriteRequest,
   type Written,
 } from './object-client.ts'
+import { COMPLETING_MS, sendingMs } from './object-deadline.ts'
 import { following, type FollowingSignal } from './object-signal.ts'
 import type { ObjectWrite } from './object-write.ts'
 
@@ -140,7 +141,7 @@ export class PartUpload {
       },
       request,
       this.#ending.signal,
-      bucket.sendPatience(content.length),
+      bucket.bodyPatience(sendingMs(content.length)),
     )
   }
 
@@ -152,7 +153,7 @@ export class PartUpload {
     return write.settle(
       (client, request, ending) => client.complete(upload, this.#receipts, request, ending),
       this.#ending.signal,
-      () => bucket.completePatience(),
+      () => bucket.bodyPatience(COMPLETING_MS),
     )
   }
 
@@ -170,7 +171,7 @@ export class PartUpload {
     const upload = await bucket.request(
       (client, ending) => client.begin(key, request, ending),
       NEVER,
-      bucket.sendPatience(0),
+      bucket.bodyPatience(),
     )
     return { upload, request }
   }
@@ -189,7 +190,7 @@ export class PartUpload {
     this.#receipts[part.number - 1] = await bucket.request(
       (client, ending) => client.part(upload, content, part, ending),
       this.#ending.signal,
-      bucket.sendPatience(content.length),
+      bucket.bodyPatience(sendingMs(content.length)),
     )
     this.#isQuick = performance.now() - startedAtMs < this.#settings.slowPartMs
   }

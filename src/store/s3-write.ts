@@ -98,7 +98,7 @@ export class S3Writes {
         ...(isChecked && { ChecksumCRC32: crc32Of(content) }),
       })
       return this.#send(options => client.send(command, options), signal, sendingMs(content.byteLength))
-    })
+    }).catch(ofCondition)
     return { etag: etagOf(answer), lastModifiedMs: undefined }
   }
 
@@ -112,8 +112,9 @@ export class S3Writes {
         ...properties,
         Key: key,
         Metadata: { ...properties.Metadata, ...metadataOf(request) },
-        // The checksum of the bytes in a row is one that a zip can take over.
-        ...(isChecked && { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' }),
+        // The checksum of the bytes in a row is one that a zip can take over. Copied parts come without one, which MinIO refuses where they must have one.
+        ...(isChecked &&
+          request.like === undefined && { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' }),
       })
       return this.#send(options => client.send(command, options), signal)
     })
@@ -146,7 +147,7 @@ export class S3Writes {
   async complete(
     { key, id }: Upload,
     receipts: readonly string[],
-    { condition }: WriteRequest,
+    { condition, like }: WriteRequest,
     signal: AbortSignal,
   ): Promise<Written> {
     const { client, bucket } = this.#sender
@@ -158,9 +159,11 @@ export class S3Writes {
       MultipartUpload: {
         Parts: receipts.map((receipt, i) => ({ ...(JSON.parse(receipt) as Part), PartNumber: i + 1 })),
       },
-      ...(this.#sendsChecksums && { ChecksumType: 'FULL_OBJECT' }),
+      ...(this.#sendsChecksums && like === undefined && { ChecksumType: 'FULL_OBJECT' }),
     })
-    const answer = await this.#send(options => client.send(command, options), signal, COMPLETING_MS)
+    const answer = await this.#send(options => client.send(command, options), signal, COMPLETING_MS).catch(
+      ofCondition,
+    )
     return { etag: etagOf(answer), lastModifiedMs: undefined }
   }
 
@@ -330,6 +333,12 @@ export class S3Writes {
 function conditionOf(condition: Condition | undefined) {
   if (condition === undefined) return {}
   return condition.type === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${condition.etag}"` }
+}
+
+/** That nothing is there is said of If-Match only: the object of a request that writes need not be there. */
+function ofCondition(error: unknown): never {
+  if (!(error instanceof ObjectFailure) || error.reason !== 'missing-object') throw error
+  throw new ObjectFailure('changed', { cause: error.cause })
 }
 
 function metadataOf({ writeId }: WriteRequest): Record<string, string> {

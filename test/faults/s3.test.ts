@@ -80,8 +80,8 @@ describe('what passes by itself', () => {
     ['a connection that is reset', reset],
   ] as [string, Parameters<ScriptedS3['next']>[0]][])('is tried again after %s', async (name, script) => {
     s3.put('a', 'a')
-    s3.next((request, response) => {
-      script(request, response)
+    s3.next((request, response, body) => {
+      script(request, response, body)
       if (name === 'half an answer') setTimeout(() => response.destroy(), 20)
     })
     expect((await listAll(open(), '')).map(({ path }) => path)).toEqual(['a'])
@@ -324,8 +324,8 @@ describe('a body', () => {
     s3.put('model', whole)
     s3.next(
       (request, response) => s3.serve(request, response),
-      (request, response) => {
-        partOf(whole, 250_000, 'end')(request, response)
+      (request, response, body) => {
+        partOf(whole, 250_000, 'end')(request, response, body)
         s3.put('model', pattern(600_000, 1))
       },
     )

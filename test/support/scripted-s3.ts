@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import type { S3Definition } from '../../src/store/definition.ts'
 import type { ObjectClient, ObjectTimeouts } from '../../src/store/object-client.ts'
 import { openObjectStore } from '../../src/store/object-store.ts'
@@ -11,6 +12,7 @@ import { s3Objects } from '../../src/store/s3.ts'
 import type { SecretReference } from '../../src/store/secret.ts'
 import type { ArtifactStore } from '../../src/store/store.ts'
 import { Listening } from './listening.ts'
+import { ScriptedS3Writes } from './scripted-s3-writes.ts'
 
 export interface SeenRequest {
   readonly method: string
@@ -18,8 +20,8 @@ export interface SeenRequest {
   readonly headers: IncomingMessage['headers']
 }
 
-/** Answers one request instead of the service. */
-export type Script = (request: SeenRequest, response: ServerResponse) => void
+/** Answers one request instead of the service, by what it does with the `body` if it likes. */
+export type Script = (request: SeenRequest, response: ServerResponse, body: Promise<Buffer>) => void
 
 export const BUCKET = 'scripted-bucket'
 export const KEYS = { AWS_ACCESS_KEY_ID: 'AKIAGOOD', AWS_SECRET_ACCESS_KEY: 'secret-of-good' }
@@ -37,6 +39,7 @@ export class ScriptedS3 {
   clockAheadMs = 0
   /** Ids of access keys that are refused, with the code. */
   readonly refused = new Map<string, { readonly status: number; readonly code: string }>()
+  readonly writes = new ScriptedS3Writes(this)
   readonly #objects = new Map<string, Uint8Array>()
   readonly #scripts: Script[] = []
   #listening!: Listening
@@ -100,6 +103,14 @@ export class ScriptedS3 {
     return etagOf(Buffer.from(content))
   }
 
+  content(key: string): Uint8Array | undefined {
+    return this.#objects.get(key)
+  }
+
+  remove(key: string): void {
+    this.#objects.delete(key)
+  }
+
   /** The next requests get these answers, in this order. */
   next(...scripts: Script[]): void {
     this.#scripts.push(...scripts)
@@ -121,13 +132,15 @@ export class ScriptedS3 {
     const url = new URL(incoming.url!, 'http://scripted')
     const request = { method: incoming.method!, url, headers: incoming.headers }
     this.requests.push(request)
-    incoming.resume()
+    const body = buffer(incoming)
+    // A request that breaks off has nobody to answer.
+    body.catch(() => undefined)
     response.sendDate = false
     response.setHeader('date', new Date(Date.now() + this.clockAheadMs).toUTCString())
     response.setHeader('x-amz-request-id', `R${this.requests.length}`)
     const script = this.#scripts.shift()
-    if (script !== undefined) script(request, response)
-    else if (!this.#isRefused(request, response)) this.serve(request, response)
+    if (script !== undefined) script(request, response, body)
+    else if (!this.#isRefused(request, response)) this.serve(request, response, body)
   }
 
   /** Of S3's checks, in its order, those that a test turns on. Signatures are not looked at. */
@@ -147,16 +160,25 @@ export class ScriptedS3 {
     return true
   }
 
-  /** What the service answers: GET and HEAD of objects with Range and If-Match, and lists. */
-  serve(request: SeenRequest, response: ServerResponse): void {
+  /** What the service answers: GET and HEAD of objects with Range and If-Match, lists, and once their `body` is there, what changes an object. */
+  serve(request: SeenRequest, response: ServerResponse, body?: Promise<Buffer>): void {
     const [bucket, ...rest] = decodeURIComponent(request.url.pathname.slice(1)).split('/')
     const key = rest.join('/')
     const content = this.#objects.get(key)
     const fail = s3Error(request, response)
     if (bucket !== BUCKET) fail(404, 'NoSuchBucket')
     else if (key === '') this.#list(request, response)
+    else if (!['GET', 'HEAD'].includes(request.method))
+      void body?.then(
+        whole => this.writes.serve(key, request, response, whole),
+        () => undefined,
+      )
     else if (content === undefined) fail(404, 'NoSuchKey')
-    else serveObject(request, response, content)
+    else {
+      for (const [name, value] of Object.entries(this.writes.metadata.get(key) ?? {}))
+        response.setHeader(name, value)
+      serveObject(request, response, content)
+    }
   }
 
   #list({ url }: SeenRequest, response: ServerResponse): void {
@@ -178,7 +200,7 @@ export class ScriptedS3 {
 
 const MODIFIED = new Date('2026-11-01T10:20:30.456Z')
 
-function etagOf(content: Uint8Array): string {
+export function etagOf(content: Uint8Array): string {
   return createHash('md5').update(content).digest('hex')
 }
 
