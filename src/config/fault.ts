@@ -42,7 +42,7 @@ const PASSWORD_OF_USER = /:.*@/s
 const NAMED_KEY = /(?:key|sig|signature|password|secret|token|credential)["']?\s*[=:]/i
 
 const ACCESS_KEY_ID = /A[KS]IA[A-Z0-9]{16}/
-const ALPHANUMERIC_KEY = /(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}/
+const ALPHANUMERIC_KEY = /(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}|[0-9]{24,}/
 
 /**
  * Whether `text` has a long stretch of signs of several classes without order, as keys have. Some names have too: a reason not to show a text, and none to refuse it. Of
@@ -55,11 +55,14 @@ function resemblesKey(text: string): boolean {
   )
 }
 
-/** Words change from small to capital letters once or twice each; random signs do with every second sign. */
+/**
+ * Random signs change from small to capital letters with every second sign. So little is asked for here that a long name of many capitalised words is not shown either, and that
+ * of a million random texts none is.
+ */
 function isDisordered(stretch: string): boolean {
   if (stretch.length < 20 || !/[a-z]/.test(stretch) || !/[A-Z]/.test(stretch)) return false
   const changes = stretch.match(/[a-z](?![a-z])|[A-Z](?![A-Z])|[0-9](?![0-9])/g)?.length ?? 0
-  return /[0-9]/.test(stretch) || changes >= stretch.length * 0.4
+  return /[0-9]/.test(stretch) || changes >= stretch.length * 0.25
 }
 
 /** "; did you mean X?", or nothing when no known name is near. */
