@@ -1,4 +1,6 @@
 // Moving a file within a local store: one rename, whatever its size.
+import type { Stats } from 'node:fs'
+import { unlink } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
 import {
@@ -33,15 +35,11 @@ export async function moveFile(
     targetName: string,
   ): Promise<Entry> =>
     bothExclusively(scope, [source, from], [target, to], async () => {
-      await checkSource(source, sourceName, from)
+      const found = await checkSource(source, sourceName, from)
       await refuseFolder(target, targetName, to)
-      await giveName(
-        `${source.located.at}/${sourceName}`,
-        `${target.located.at}/${targetName}`,
-        to,
-        precondition,
-        stat,
-      )
+      const old = `${source.located.at}/${sourceName}`
+      await giveName(old, `${target.located.at}/${targetName}`, to, precondition, stat)
+      if (found.nlink > 1) await removeSame(old, found)
       await syncFolder(target.located.at)
       await syncFolder(source.located.at)
       return stat(to)
@@ -72,7 +70,14 @@ function bothExclusively<T>(scope: LocalScope, a: Place, b: Place, work: () => P
   return exclusively(scope, ...first, () => exclusively(scope, ...second, work))
 }
 
-async function checkSource({ located }: OpenFolder, name: string, path: ArtifactPath): Promise<void> {
+/** Where both names were links to one file already, rename(2) has done nothing. */
+async function removeSame(old: string, moved: Stats): Promise<void> {
+  const left = await attributesOf(old)
+  if (left?.ino === moved.ino && left.dev === moved.dev) await unlink(old)
+}
+
+/** Gives the attributes of the file. */
+async function checkSource({ located }: OpenFolder, name: string, path: ArtifactPath): Promise<Stats> {
   const found = await attributesOf(`${located.at}/${name}`)
   if (found === undefined || isTransientName(name, located.isLocal))
     throw storeError('NotFound', 'write', path)
@@ -84,4 +89,5 @@ async function checkSource({ located }: OpenFolder, name: string, path: Artifact
       path,
     })
   if (!found.isFile()) throw storeError('NotFound', 'write', path)
+  return found
 }

@@ -1,7 +1,7 @@
 // What only a real disk does to what is written: it fills up, is read-only, belongs to others, and is shared by processes that are killed.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lockName } from '../../src/store/local-names.ts'
@@ -64,6 +64,15 @@ describe('what is written to a local path', () => {
     expect(onDisk()).toEqual(['d', 'd/file'])
     await store.remove(at('d/file'))
     expect(onDisk()).toEqual([])
+  })
+
+  it('is moved also onto another hard link of the same file, which rename(2) leaves as it is', async () => {
+    tree.write('a/file', 'content')
+    linkSync(tree.at('a/file'), tree.at('a/other'))
+    const { etag } = await store.move!(at('a/file'), at('a/other'))
+    expect(onDisk()).toEqual(['a', 'a/other'])
+    expect(await contentOf(store, 'a/other')).toBe('content')
+    expect((await store.stat(at('a/other'))).etag).toBe(etag)
   })
 
   it('is on the disk, and its name too, before it is complete', context => {
