@@ -185,6 +185,18 @@ describe('an upload', () => {
     expect(await textOf(FILE)).toBe('hello')
   })
 
+  it('takes no length from a request that is refused', async () => {
+    const url = await uploading.begin(undefined, { path: FILE })
+    const refused = [
+      await uploading.patch(url, 0, 'hello', { 'upload-length': '4' }),
+      await uploading.patch(url, 0, 'hell', { 'upload-length': '4', 'upload-checksum': 'crc32 AAAA' }),
+    ]
+    expect(refused.map(({ status }) => status)).toEqual([413, 400])
+    expect((await uploading.head(url)).headers['upload-length']).toBeUndefined()
+    expect((await uploading.patch(url, 0, 'hello', { 'upload-length': '5' })).status).toBe(204)
+    expect(await textOf(FILE)).toBe('hello')
+  })
+
   it('makes its run where there is none, and may have any name', async () => {
     for (const path of ['ann/mnist/experiments/77/ü b%41#?.txt', 'ann/mnist/jobs/5/..x/模型.pt']) {
       expect((await uploading.create(2, { path }, BYTES, 'ok')).status).toBe(201)

@@ -7,6 +7,7 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { bodyBytes, bodySize } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
+import type { ExpectedDigest } from '../expected-digests.ts'
 import { pour } from '../receive.ts'
 import { uploadChecksum } from '../tus-fields.ts'
 import type { Turn, Turns } from '../turns.ts'
@@ -41,6 +42,26 @@ export interface AskedOfUpload extends Asked {
   readonly turn: Turn
 }
 
+interface Announced {
+  /** Bytes of the body; undefined where only its end will tell. */
+  readonly size: number | undefined
+  /** Bytes that may come. */
+  readonly limit: number
+  readonly digests: readonly ExpectedDigest[]
+}
+
+/** What the request says of its body. Fails where that speaks against adding it to `upload`. */
+export function announced({ request, dependencies }: Asked, upload: Upload): Announced {
+  const digests = uploadChecksum(request.headers)
+  const size = bodySize(request)
+  const limit = (upload.size ?? dependencies.uploads.maxBytes) - upload.offset
+  if (size !== undefined && size > limit)
+    throw new AppError('TooLarge', `The upload can take ${limit} more bytes, and the request has ${size}.`, {
+      op: 'receive',
+    })
+  return { size, limit, digests }
+}
+
 /**
  * Adds the body of the request. What came before it broke off is kept, unless it was to be checked as a whole.
  *
@@ -48,21 +69,14 @@ export interface AskedOfUpload extends Asked {
  */
 export async function append(asked: AskedOfUpload, upload: Upload): Promise<Upload> {
   const { request, response, uploads, dependencies, signal, turn } = asked
-  const { maxBytes, idleTimeoutMs } = dependencies.uploads
-  const digests = uploadChecksum(request.headers)
-  const size = bodySize(request)
-  const limit = (upload.size ?? maxBytes) - upload.offset
-  if (size !== undefined && size > limit)
-    throw new AppError('TooLarge', `The upload can take ${limit} more bytes, and the request has ${size}.`, {
-      op: 'receive',
-    })
+  const { size, limit, digests } = announced(asked, upload)
   const writer = uploads.append(upload, limit, digests.length > 0)
   try {
     await pour(bodyBytes(request, response), writer, {
       size,
       maxBytes: Infinity,
       digests,
-      idleMs: idleTimeoutMs,
+      idleMs: dependencies.uploads.idleTimeoutMs,
       signal: AbortSignal.any([signal, turn.signal]),
     })
     await writer.keep()

@@ -21,7 +21,7 @@ import {
 } from '../tus-fields.ts'
 import { uploadTarget } from '../upload-target.ts'
 import { connectionOf, validated } from './outputs.ts'
-import { append, checkTarget, finishWhole } from './resumable-content.ts'
+import { announced, append, checkTarget, finishWhole } from './resumable-content.ts'
 import type { Asked, AskedOfUpload, ResumableDependencies } from './resumable-content.ts'
 
 /** Where the store of an upload is said, and what nobody can guess. */
@@ -186,16 +186,16 @@ async function answerDelete({ response, uploads, id }: AskedOfUpload): Promise<v
   response.end()
 }
 
-async function withDeclaredSize(
-  { request, uploads, dependencies }: AskedOfUpload,
-  upload: Upload,
-): Promise<Upload> {
+/** A length is said once, so nothing may be left that speaks against the request that says it. */
+async function withDeclaredSize(asked: AskedOfUpload, upload: Upload): Promise<Upload> {
+  const { request, uploads, dependencies } = asked
   const size = declaredLength(request.headers)
   if (size === undefined || size === upload.size) return upload
   if (upload.size !== undefined)
     throw invalid(`The length of the upload is ${upload.size} bytes, as was said before.`)
   if (size < upload.offset) throw invalid(`The upload has ${upload.offset} bytes already.`)
   checkSize(size, dependencies.uploads.maxBytes)
+  announced(asked, { ...upload, size })
   return uploads.declareSize(upload, size)
 }
 
