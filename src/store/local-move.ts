@@ -39,7 +39,8 @@ export async function moveFile(
       await refuseFolder(target, targetName, to)
       const old = `${source.located.at}/${sourceName}`
       await giveName(old, `${target.located.at}/${targetName}`, to, precondition, stat)
-      if (found.nlink > 1) await removeSame(old, found)
+      if (found.nlink > 1 && !isOneName([source, sourceName], [target, targetName]))
+        await removeSame(old, found)
       await syncFolder(target.located.at)
       await syncFolder(source.located.at)
       return stat(to)
@@ -51,7 +52,10 @@ export async function moveFile(
   let entry: Entry
   try {
     entry = await inFolderOf(scope, from, 'write', (source, sourceName) =>
-      inFolderOf(scope, to, 'write', (target, targetName) => give(source, sourceName, target, targetName)),
+      inFolderOf(scope, to, 'write', (target, targetName) => {
+        if (isSameFolder(source, target) && sourceName === targetName) throw samePlace(from, to)
+        return give(source, sourceName, target, targetName)
+      }),
     )
   } catch (error) {
     await removeFolders(scope, parentOf(to))
@@ -68,6 +72,29 @@ type Place = readonly [folder: OpenFolder, path: ArtifactPath]
 function bothExclusively<T>(scope: LocalScope, a: Place, b: Place, work: () => Promise<T>): Promise<T> {
   const [first, second] = a[1] < b[1] ? [a, b] : [b, a]
   return exclusively(scope, ...first, () => exclusively(scope, ...second, work))
+}
+
+/** Two paths lead to one folder where one of them goes through a link. */
+function isSameFolder({ located: a }: OpenFolder, { located: b }: OpenFolder): boolean {
+  return a.stats.ino === b.stats.ino && a.stats.dev === b.stats.dev
+}
+
+function samePlace(from: ArtifactPath, to: ArtifactPath): AppError {
+  return new AppError('InvalidArgument', `'${to}' is '${from}' already, by a link to its folder.`, {
+    op: 'write',
+    path: to,
+  })
+}
+
+/** Whether two names may be the same to a file system that does not tell cases, or forms of Unicode, apart. */
+function isOneName([a, nameA]: Named, [b, nameB]: Named): boolean {
+  return isSameFolder(a, b) && folded(nameA) === folded(nameB)
+}
+
+type Named = readonly [folder: OpenFolder, name: string]
+
+function folded(name: string): string {
+  return name.normalize().toUpperCase()
 }
 
 /** Where both names were links to one file already, rename(2) has done nothing. */

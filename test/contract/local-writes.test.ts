@@ -1,7 +1,7 @@
 // What only a real disk does to what is written: it fills up, is read-only, belongs to others, and is shared by processes that are killed.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, linkSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lockName } from '../../src/store/local-names.ts'
@@ -73,6 +73,18 @@ describe('what is written to a local path', () => {
     expect(onDisk()).toEqual(['a', 'a/other'])
     expect(await contentOf(store, 'a/other')).toBe('content')
     expect((await store.stat(at('a/other'))).etag).toBe(etag)
+  })
+
+  it('cannot be moved to where it is, which a link may hide', async () => {
+    tree.write('a/file', 'content')
+    linkSync(tree.at('a/file'), tree.at('other'))
+    symlinkSync('a', tree.at('link'))
+    for (const [from, to] of [
+      ['a/file', 'link/file'],
+      ['link/file', 'a/file'],
+    ] as const)
+      await expect(store.move!(at(from), at(to))).rejects.toMatchObject({ kind: 'InvalidArgument', path: to })
+    expect(await contentOf(store, 'a/file')).toBe('content')
   })
 
   it('is on the disk, and its name too, before it is complete', context => {
