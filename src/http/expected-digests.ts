@@ -84,7 +84,7 @@ export class DigestCheck {
       if (!computed.get(algorithm)!.equals(value))
         throw new AppError(
           kind,
-          `The body is not the one that its ${field} is of: it was damaged on the way, or is another one. Nothing was stored.`,
+          `The body is not the one that its ${field} is of: it was damaged on the way, or is another one.`,
           { op: 'receive' },
         )
   }

@@ -142,13 +142,9 @@ class Chunks {
 }
 
 function stoodStill(): AppError {
-  return new AppError(
-    'TimedOut',
-    'The body stood still for too long. Nothing of it was kept: send it again.',
-    {
-      op: 'receive',
-    },
-  )
+  return new AppError('TimedOut', 'The body stood still for too long: send it again.', {
+    op: 'receive',
+  })
 }
 
 const GONE = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'])

@@ -103,6 +103,9 @@ describe('an archive', () => {
     const wrong = { 'Content-Digest': digest(Buffer.from('other')) }
     expect((await put(`${RUN}/x/?unpack=tar&onFailure=remove`, tar, wrong)).status).toBe(400)
     expect(await listed()).not.toContain('x/')
+    const kept = problem(await put(`${RUN}/x/?unpack=tar`, tar, wrong))
+    expect(kept.written?.files).toBeGreaterThan(0)
+    expect(kept.detail).not.toContain('Nothing')
     expect((await put(`${RUN}/x/?unpack=tar`, tar, { 'Content-Digest': digest(tar) })).status).toBe(200)
   })
 
