@@ -1,6 +1,7 @@
 // A store whose operations end in time: each has a deadline, and only so many may be under way.
 import type { StoreOperation } from './failure.ts'
 import { Guard, type GuardLimits, type OperationCounts } from './guard.ts'
+import { following } from './object-signal.ts'
 import { ROOT, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
@@ -58,12 +59,14 @@ class GuardedView implements GuardedStore {
       this.direct = (path, asked, options) =>
         guard.run('open', path, () => inner.direct!(path, asked, options))
     if (inner.copy !== undefined)
-      this.copy = (from, to, options) => guard.run('write', to, () => inner.copy!(from, to, options))
+      this.copy = (from, to, options) =>
+        change(guard, 'write', to, options, given => inner.copy!(from, to, given))
     if (inner.move !== undefined)
-      this.move = (from, to, options) => guard.run('write', to, () => inner.move!(from, to, options))
+      this.move = (from, to, options) =>
+        change(guard, 'write', to, options, given => inner.move!(from, to, given))
     if (inner.sweep !== undefined)
       this.sweep = (olderThanMs, options) =>
-        guard.run('write', ROOT, () => inner.sweep!(olderThanMs, options))
+        change(guard, 'write', ROOT, options, given => inner.sweep!(olderThanMs, given))
     if (inner.probe !== undefined) this.probe = async options => named(await inner.probe!(options), guard)
   }
 
@@ -107,17 +110,17 @@ class GuardedView implements GuardedStore {
   }
 
   remove(path: ArtifactPath, options?: RemoveOptions): Promise<void> {
-    return this.#guard.run('remove', path, () => this.#inner.remove(path, options))
+    return change(this.#guard, 'remove', path, options, given => this.#inner.remove(path, given))
   }
 
   /** The deadline is one for each step of it. */
   removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
-    return this.#guard.run('remove', path, renew => {
+    return change(this.#guard, 'remove', path, options, (given, renew) => {
       const onProgress = (): void => {
         renew()
         options.onProgress?.()
       }
-      return this.#inner.removeAll(path, { ...options, onProgress })
+      return this.#inner.removeAll(path, { ...given, onProgress })
     })
   }
 
@@ -127,6 +130,26 @@ class GuardedView implements GuardedStore {
 
   close(): Promise<void> {
     return this.#inner.close()
+  }
+}
+
+/** A change in one call. When it is late its signal is aborted: done after all, it would undo what others have been told is done since. */
+async function change<O extends { readonly signal?: AbortSignal }, T>(
+  guard: Guard,
+  operation: StoreOperation,
+  path: ArtifactPath,
+  options: O | undefined,
+  work: (given: O & { readonly signal: AbortSignal }, renew: () => void) => Promise<T>,
+): Promise<T> {
+  const ending = following(options?.signal)
+  const given = { ...(options ?? ({} as O)), signal: ending.signal }
+  try {
+    return await guard.run(operation, path, renew => work(given, renew))
+  } catch (error) {
+    ending.abort()
+    throw error
+  } finally {
+    ending.detach()
   }
 }
 

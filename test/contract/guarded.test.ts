@@ -272,6 +272,37 @@ describe('guarded', () => {
     }
   })
 
+  it('ends a change that is late: what was answered as failed must not come true later', async () => {
+    const memory = new MemoryStore()
+    const signals: (AbortSignal | undefined)[] = []
+    const hang = ({ signal }: { readonly signal?: AbortSignal } = {}): Promise<never> => {
+      signals.push(signal)
+      return new Promise<never>((_, reject) =>
+        signal?.addEventListener('abort', () => reject(storeError('Aborted', 'write', at('b')))),
+      )
+    }
+    const hanging: ArtifactStore = {
+      ...bind(memory),
+      copy: (_from, _to, options) => hang(options),
+      move: (_from, _to, options) => hang(options),
+      remove: (_path, options) => hang(options),
+      removeAll: (_path, options) => hang(options),
+      sweep: (_olderThanMs, options) => hang(options),
+    }
+    const guard = guarded(hanging, { maxOperations: 8, deadlineMs: DEADLINE_MS }, 'outputs')
+    for (const change of [
+      guard.copy!(at('a'), at('b')),
+      guard.move!(at('a'), at('b')),
+      guard.remove(at('b')),
+      guard.removeAll(at('b')),
+      guard.sweep!(0),
+    ])
+      await expect(change).rejects.toMatchObject(UNAVAILABLE)
+    expect(signals.map(signal => signal?.aborted)).toEqual([true, true, true, true, true])
+    await setTimeout(10)
+    expect(guard.operations).toEqual({ inFlight: 0, hung: 0 })
+  })
+
   it('passes failures on as they are', async () => {
     const guard = guarded(new MemoryStore(), { maxOperations: 2, deadlineMs: DEADLINE_MS }, 'outputs')
     await expect(guard.stat(at('none'))).rejects.toMatchObject({ kind: 'NotFound', path: 'none' })
