@@ -99,7 +99,7 @@ export class PartUpload {
   /** Sends a full buffer, and gives one to fill next, when there is one. */
   async add(content: Buffer): Promise<Buffer> {
     await this.#begun
-    if (this.#target.rules.inOrder) await this.#landed(0)
+    await this.#landed(this.#target.rules.inOrder ? 0 : Infinity)
     this.#send(content)
     return this.#nextBuffer()
   }
@@ -205,10 +205,11 @@ export class PartUpload {
     this.#inFlight.add(tracked)
   }
 
-  /** Until no more than `count` parts are in flight. */
+  /** Until no more than `count` parts are in flight. After `abandon` it rejects: nobody would give back what is taken from the budget then. */
   async #landed(count: number): Promise<void> {
     while (this.#failure === undefined && this.#inFlight.size > count) await Promise.race(this.#inFlight)
     if (this.#failure !== undefined) throw this.#failure.error
+    if (this.#isOver) throw new ObjectFailure('aborted')
   }
 
   async #nextBuffer(): Promise<Buffer> {

@@ -11,7 +11,7 @@ import {
   type Written,
 } from './object-client.ts'
 import { abortedBy } from './object-deadline.ts'
-import type { Patience } from './object-retry.ts'
+import { isPassing, type Patience } from './object-retry.ts'
 import { holds, type Precondition } from './store.ts'
 
 /** How often a change is tried again because another content came in between that the precondition allows just as well. */
@@ -75,16 +75,20 @@ export class ObjectWrite {
         patience,
       )
     } catch (error) {
-      const own = attempts > 1 && isDoubtful(error) ? await this.#ownContent(signal) : undefined
+      const mayBeDone = attempts > 1 ? isDoubtful(error) : attempts === 1 && isPassing(error)
+      const own = mayBeDone ? await this.#ownContent(error, signal) : undefined
       if (own === undefined) throw error
       return own
     }
   }
 
-  /** What is at the key, if this write has put it there; where that cannot be seen the failure at hand says more. */
-  async #ownContent(signal: AbortSignal): Promise<ObjectHead | undefined> {
+  /** What is at the key, if this write has put it there. Where that cannot be seen the failure at hand says more, unless it says that somebody else has written. */
+  async #ownContent(failure: unknown, signal: AbortSignal): Promise<ObjectHead | undefined> {
     const { bucket, key } = this.#target
-    const head = await bucket.head(key, signal).catch(() => undefined)
+    const head = await bucket.head(key, signal).catch((error: unknown) => {
+      if (isReason(failure, 'changed')) throw error
+      return undefined
+    })
     return head?.writeId === this.#id ? head : undefined
   }
 }

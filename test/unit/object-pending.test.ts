@@ -268,6 +268,17 @@ describe('abort', () => {
     expect(bucket.writes.uploads.size).toBe(0)
   })
 
+  it('gives all memory back where a write still waited for the upload to begin', async () => {
+    const { bucket, store, budget } = storeOf({ latencyMs: 20 })
+    const pending = await store.create(at('file'))
+    const writing = pending.write(pattern(5 * PART))
+    await vi.waitFor(() => expect(bucket.counts.begin).toBe(1), { interval: 1 })
+    await Promise.all([expect(writing).rejects.toMatchObject({ kind: 'Aborted' }), pending.abort()])
+    expect(bucket.writes.uploads.size).toBe(0)
+    expect(bucket.counts).toMatchObject({ begin: 1, part: 0, cancel: 1 })
+    expect(budget.taken).toBe(0)
+  })
+
   it('asks nothing where nothing was sent', async () => {
     const { bucket, store } = storeOf()
     const pending = await store.create(at('file'))
@@ -348,6 +359,23 @@ describe('an answer that was lost', () => {
       put(store, 'file', bytes('new'), { precondition: { type: 'etag', etags: [etag] } }),
     ).rejects.toMatchObject({ kind: 'Changed' })
     expect(await contentOf(store, 'file')).toBe('of somebody else')
+  })
+
+  it('is not called a change of somebody else where nobody can see whose it is', async () => {
+    const { bucket, store } = storeOf({ onAnswer: losing('put') })
+    bucket.knobs.onRequest = method => {
+      if (method === 'head' && bucket.counts.put > 1) throw new ObjectFailure('denied')
+    }
+    await expect(
+      put(store, 'file', bytes('new'), { precondition: { type: 'absent' } }),
+    ).rejects.toMatchObject({ kind: 'Unavailable', trouble: 'denied' })
+    expect(await contentOf(store, 'file').catch(() => 'new')).toBe('new')
+  })
+
+  it('is found out too where there is no time for another attempt', async () => {
+    const { bucket, store } = storeOf({ onAnswer: losing('put') })
+    const once = openObjectStore(bucketDefinition(), bucket.connect, { retries: { ...QUICK, attempts: 1 } })
+    expect(await put(once, 'file', bytes('new'))).toEqual(await store.stat(at('file')))
   })
 
   it('is found out although no other came', async () => {
