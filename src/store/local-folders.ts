@@ -23,12 +23,33 @@ export async function inFolderOf<T>(
   }
 }
 
+/** How often a folder is made that others remove, as an empty one, before anything is in it. */
+const MAX_REMOVED = 20
+
+/** Does `work`, which puts something at `path`, when the folders above it are there. Where it fails, those that were only made for it go. */
+export async function inMadeFolders<T>(
+  scope: LocalScope,
+  path: ArtifactPath,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await makeFolders(scope, parentOf(path), path)
+      return await work()
+    } catch (error) {
+      await removeFolders(scope, parentOf(path))
+      const isGone = isAppError(error, 'NotFound') && error.path === path
+      if (!isGone || attempt === MAX_REMOVED) throw error
+    }
+  }
+}
+
 /**
  * Makes the folder `path` of a view and all above it that are missing, the view's own too. They are there for now only: whoever makes them calls `keepFolders` or `removeFolders`.
  *
- * NotDirectory, of `about`, when a file is in the way, or a link that leads nowhere or out of the view.
+ * NotDirectory, of `about`, when a file is in the way, or a link that leads nowhere or out of the view; NotFound when somebody has removed one of them meanwhile.
  */
-export async function makeFolders(scope: LocalScope, path: ArtifactPath, about: ArtifactPath): Promise<void> {
+async function makeFolders(scope: LocalScope, path: ArtifactPath, about: ArtifactPath): Promise<void> {
   const ensure = async (view: LocalScope, folder: ArtifactPath): Promise<void> => {
     if (await isFolder(view, folder, about)) return
     // Above the view there is only the store, in which it lies at a path without links.
@@ -36,22 +57,30 @@ export async function makeFolders(scope: LocalScope, path: ArtifactPath, about: 
     const inOuter = folder === ROOT ? view.pathInStore(ROOT) : folder
     if (inOuter === ROOT) throw storeError('Unavailable', 'write', about)
     await ensure(outer, parentOf(inOuter))
-    await outer.folder(parentOf(inOuter), 'write', async ({ located }) => {
-      try {
-        await mkdir(`${located.at}/${nameOf(inOuter)}`)
-        scope.newFolders.add(outer.pathInStore(inOuter))
-      } catch (error) {
-        if (errnoOf(error) !== 'EEXIST') throw error
-      }
+    const isMade = await outer.folder(parentOf(inOuter), 'write', async ({ located }) => {
+      const made = await madeFolder(`${located.at}/${nameOf(inOuter)}`)
+      if (made) scope.newFolders.add(outer.pathInStore(inOuter))
       await syncFolder(located.at)
+      return made
     })
-    if (!(await isFolder(view, folder, about))) throw storeError('NotDirectory', 'write', about)
+    if (!(await isFolder(view, folder, about)))
+      throw storeError(isMade ? 'NotFound' : 'NotDirectory', 'write', about)
   }
   try {
     await ensure(scope, path)
   } catch (error) {
-    await removeFolders(scope, path)
     throw isAppError(error) ? renamed(error, about) : error
+  }
+}
+
+/** Whether it was not there yet. */
+async function madeFolder(target: string): Promise<boolean> {
+  try {
+    await mkdir(target)
+    return true
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    return false
   }
 }
 

@@ -3,14 +3,7 @@ import type { Stats } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
-import {
-  inFolderOf,
-  keepFolders,
-  makeFolders,
-  pruneFolders,
-  removeFolders,
-  syncFolder,
-} from './local-folders.ts'
+import { inFolderOf, inMadeFolders, keepFolders, pruneFolders, syncFolder } from './local-folders.ts'
 import { isTransientName, refuseOwnName } from './local-names.ts'
 import type { LocalScope, OpenFolder } from './local-scope.ts'
 import { attributesOf, exclusively, giveName, refuseFolder, type Stat } from './local-write.ts'
@@ -35,6 +28,7 @@ export async function moveFile(
     targetName: string,
   ): Promise<Entry> =>
     bothExclusively(scope, [source, from], [target, to], async () => {
+      throwIfAborted(signal, 'write', to)
       const found = await checkSource(source, sourceName, from)
       await refuseFolder(target, targetName, to)
       const old = `${source.located.at}/${sourceName}`
@@ -48,19 +42,14 @@ export async function moveFile(
   // Before any folder is made for nothing.
   await inFolderOf(scope, from, 'write', (folder, name) => checkSource(folder, name, from))
   if (from === to) return stat(from)
-  await makeFolders(scope, parentOf(to), to)
-  let entry: Entry
-  try {
-    entry = await inFolderOf(scope, from, 'write', (source, sourceName) =>
+  const entry = await inMadeFolders(scope, to, () =>
+    inFolderOf(scope, from, 'write', (source, sourceName) =>
       inFolderOf(scope, to, 'write', (target, targetName) => {
         if (isSameFolder(source, target) && sourceName === targetName) throw samePlace(from, to)
         return give(source, sourceName, target, targetName)
       }),
-    )
-  } catch (error) {
-    await removeFolders(scope, parentOf(to))
-    throw error
-  }
+    ),
+  )
   keepFolders(scope, parentOf(to))
   await pruneFolders(scope, parentOf(from))
   return entry

@@ -5,7 +5,7 @@ import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/prom
 import { isAppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
 import { errnoOf, isMissing, localError } from './local-errors.ts'
-import { inFolderOf, keepFolders, makeFolders, removeFolders, syncFolder } from './local-folders.ts'
+import { inFolderOf, inMadeFolders, keepFolders, removeFolders, syncFolder } from './local-folders.ts'
 import { forget, note } from './local-journal.ts'
 import { withLock } from './local-lock.ts'
 import { PENDING_FILE_PREFIX, refuseOwnName } from './local-names.ts'
@@ -32,19 +32,20 @@ export async function createPending(
   throwIfAborted(signal, 'write', path)
   if (path === ROOT) throw storeError('IsDirectory', 'write', path)
   refuseOwnName(path, 'write')
-  await makeFolders(scope, parentOf(path), path)
   const name = parsePath(`${PENDING_FILE_PREFIX}${randomUUID()}`)
-  const noted = await note(scope, scope.pathInStore(joinPath(parentOf(path), name)))
+  let noted: string | undefined
   try {
-    const file = await inFolderOf(scope, path, 'write', async (folder, target) => {
-      await refuseFolder(folder, target, path)
-      const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
-      return open(`${folder.located.at}/${name}`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
-    })
+    const file = await inMadeFolders(scope, path, () =>
+      inFolderOf(scope, path, 'write', async (folder, target) => {
+        await refuseFolder(folder, target, path)
+        noted ??= await note(scope, scope.pathInStore(joinPath(parentOf(path), name)))
+        const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
+        return open(`${folder.located.at}/${name}`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
+      }),
+    )
     return new LocalPending({ scope, path, name, stat, noted, precondition, signal }, file)
   } catch (error) {
     await forget(scope, noted)
-    await removeFolders(scope, parentOf(path))
     throw error
   }
 }

@@ -140,6 +140,24 @@ describe('what is written to a local path', () => {
     await put(onSmall, 'run/fits', Buffer.alloc(1024 ** 2))
   })
 
+  it('gets its folder again where a removal takes it away as empty', async () => {
+    for (let round = 0; round < 40; round++) {
+      await put(store, 'run/a/old', bytes('old'))
+      const removing = store.remove(at('run/a/old'))
+      await new Promise(resolve => setTimeout(resolve, Math.random() * 3))
+      const way = round % 2 === 0 ? 'written' : 'moved'
+      if (way === 'moved') tree.write('run/b/file', 'new')
+      const coming =
+        way === 'moved'
+          ? store.move!(at('run/b/file'), at('run/a/new'))
+          : put(store, 'run/a/new', bytes('new'))
+      await Promise.all([removing, coming])
+      expect(await contentOf(store, 'run/a/new')).toBe('new')
+      await store.remove(at('run/a/new'))
+    }
+    expect(onDisk()).toEqual([])
+  })
+
   it('is refused with the reason where the operator or the mount says read-only', async context => {
     tree.write('run/file', 'file')
     const configured = openLocalStore({ root: tree.root, readOnly: true })
