@@ -72,6 +72,11 @@ export function isDenied(error: unknown): boolean {
   return KINDS[errnoOf(error) ?? ''] === 'PermissionDenied'
 }
 
+/** Whether the disk, or somebody's quota, has no room for what the call was to make. */
+export function isFull(error: unknown): boolean {
+  return KINDS[errnoOf(error) ?? ''] === 'NoSpace'
+}
+
 export function readOnlyMount(cause: unknown): AppError {
   return new AppError(
     'PermissionDenied',

@@ -1,10 +1,10 @@
 // One change at a time of what a name in a folder stands for, also among processes and machines that share a volume.
 import { open, rename, stat, unlink } from 'node:fs/promises'
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { storeError } from './failure.ts'
-import { errnoOf } from './local-errors.ts'
+import { errnoOf, isFull } from './local-errors.ts'
 import { lockName, PENDING_FILE_PREFIX } from './local-names.ts'
 import type { ArtifactPath } from './path.ts'
 
@@ -33,6 +33,11 @@ export class Turns {
   }
 }
 
+export interface LockOptions {
+  /** Whether `work` is done without the lock where the disk has no room for one. */
+  readonly isOptional?: boolean
+}
+
 /**
  * Does `work` while the name is locked in the folder at the disk path `folder`: by a file that only one can create (open(2), O_EXCL; atomic on NFS from version 3 on).
  *
@@ -43,24 +48,51 @@ export async function withLock<T>(
   name: string,
   path: ArtifactPath,
   work: () => Promise<T>,
+  { isOptional = false }: LockOptions = {},
 ): Promise<T> {
   const lock = `${folder}/${lockName(name)}`
-  await acquire(lock, folder, path)
+  const held = await acquire(lock, folder, path).catch((error: unknown) => {
+    if (isOptional && isFull(error)) return undefined
+    throw error
+  })
   try {
     return await work()
   } finally {
-    await unlink(lock).catch(() => undefined)
+    if (held !== undefined) await release(lock, held)
   }
 }
 
-async function acquire(lock: string, folder: string, path: ArtifactPath): Promise<void> {
+interface Held {
+  readonly file: Stats
+  readonly sinceMs: number
+}
+
+/** Of a lock that was held for so long that others may have taken it over, only what is still the same. */
+async function release(lock: string, { file, sinceMs }: Held): Promise<void> {
+  try {
+    if (performance.now() - sinceMs >= STALE_MS && !isSame(await stat(lock), file)) return
+    await unlink(lock)
+  } catch {
+    // It is gone, or goes when it is stale.
+  }
+}
+
+/** File systems give the number of a file that was removed to the next one. */
+function isSame(a: Stats, b: Stats): boolean {
+  return a.ino === b.ino && a.mtimeMs === b.mtimeMs
+}
+
+async function acquire(lock: string, folder: string, path: ArtifactPath): Promise<Held> {
   const endsAtMs = performance.now() + PATIENCE_MS
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
     try {
       const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
       const file = await open(lock, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
-      await file.close()
-      return
+      try {
+        return { file: await file.stat(), sinceMs: performance.now() }
+      } finally {
+        await file.close()
+      }
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error
     }
@@ -78,9 +110,10 @@ async function removedStale(lock: string, folder: string): Promise<boolean> {
   try {
     await rename(lock, aside)
     const taken = await stat(aside)
-    if (taken.ino !== found.ino) await rename(aside, lock)
-    else await unlink(aside)
-    return taken.ino === found.ino
+    const isStale = isSame(taken, found)
+    if (isStale) await unlink(aside)
+    else await rename(aside, lock)
+    return isStale
   } catch {
     return false
   }

@@ -6,7 +6,7 @@ import type { CallBudget } from './local-batch.ts'
 import { errnoOf, localError } from './local-errors.ts'
 import { inFolderOf, pruneFolders, syncFolder } from './local-folders.ts'
 import { isTransientName } from './local-names.ts'
-import type { LocalScope } from './local-scope.ts'
+import type { LocalScope, OpenFolder } from './local-scope.ts'
 import { attributesOf, etagAt, exclusively, type Stat } from './local-write.ts'
 import { joinPath, parentOf, parsePath, ROOT, type ArtifactPath } from './path.ts'
 import {
@@ -33,19 +33,22 @@ export async function removeFile(
 ): Promise<void> {
   throwIfAborted(signal, 'remove', path)
   if (path === ROOT) throw storeError('IsDirectory', 'remove', path)
+  const remove = async ({ located }: OpenFolder, name: string): Promise<void> => {
+    throwIfAborted(signal, 'remove', path)
+    const target = `${located.at}/${name}`
+    const found = await attributesOf(target)
+    if (found?.isDirectory() === true) throw storeError('IsDirectory', 'remove', path)
+    const isArtifact = found?.isFile() === true || found?.isSymbolicLink() === true
+    if (!isArtifact || isTransientName(name, located.isLocal)) throw storeError('NotFound', 'remove', path)
+    if (precondition !== undefined && !holds(precondition, await etagAt(path, stat)))
+      throw storeError('Changed', 'remove', path)
+    await unlink(target)
+    await syncFolder(located.at)
+  }
+  // On a disk that is full it makes room.
+  const options = { isOptional: precondition === undefined }
   await inFolderOf(scope, path, 'remove', (folder, name) =>
-    exclusively(scope, folder, path, async () => {
-      const { located } = folder
-      const target = `${located.at}/${name}`
-      const found = await attributesOf(target)
-      if (found?.isDirectory() === true) throw storeError('IsDirectory', 'remove', path)
-      const isArtifact = found?.isFile() === true || found?.isSymbolicLink() === true
-      if (!isArtifact || isTransientName(name, located.isLocal)) throw storeError('NotFound', 'remove', path)
-      if (precondition !== undefined && !holds(precondition, await etagAt(path, stat)))
-        throw storeError('Changed', 'remove', path)
-      await unlink(target)
-      await syncFolder(located.at)
-    }),
+    exclusively(scope, folder, path, () => remove(folder, name), options),
   )
   await pruneFolders(scope, parentOf(path), pruneBelow)
 }

@@ -7,8 +7,8 @@ import { storeError, throwIfAborted } from './failure.ts'
 import { errnoOf, isMissing, localError } from './local-errors.ts'
 import { inFolderOf, inMadeFolders, keepFolders, removeFolders, syncFolder } from './local-folders.ts'
 import { forget, note } from './local-journal.ts'
-import { withLock } from './local-lock.ts'
-import { PENDING_FILE_PREFIX, refuseOwnName } from './local-names.ts'
+import { withLock, type LockOptions } from './local-lock.ts'
+import { isPendingName, PENDING_FILE_PREFIX, refuseOwnName } from './local-names.ts'
 import type { LocalScope, OpenFolder } from './local-scope.ts'
 import { joinPath, parentOf, parsePath, ROOT, type ArtifactPath } from './path.ts'
 import { holds, type CreateOptions, type Entry, type PendingArtifact, type Precondition } from './store.ts'
@@ -160,15 +160,16 @@ class LocalPending implements PendingArtifact {
   }
 }
 
-/** Does `work` in its turn among all changes of the name of `path` in `folder`. */
+/** Does `work` in its turn among all changes of the name of `path` in `folder`. `options` are those of `withLock`. */
 export function exclusively<T>(
   scope: LocalScope,
   { located }: OpenFolder,
   path: ArtifactPath,
   work: () => Promise<T>,
+  options?: LockOptions,
 ): Promise<T> {
   const name = path.slice(path.lastIndexOf('/') + 1)
-  return scope.turns.take(scope.pathInStore(path), () => withLock(located.at, name, path, work))
+  return scope.turns.take(scope.pathInStore(path), () => withLock(located.at, name, path, work, options))
 }
 
 /** File systems without hard links. */
@@ -188,7 +189,10 @@ export async function giveName(
 ): Promise<void> {
   if (precondition?.type === 'absent') {
     try {
-      await link(from, to)
+      await link(from, to).catch(async (error: unknown) => {
+        // NFS may lose the answer, and ask its server again (open(2), O_EXCL).
+        if (errnoOf(error) !== 'EEXIST' || !(await isHiddenFile(from, to))) throw error
+      })
       await unlink(from)
       return
     } catch (error) {
@@ -199,6 +203,13 @@ export async function giveName(
   if (precondition !== undefined && !holds(precondition, await etagAt(path, stat)))
     throw storeError('Changed', 'write', path)
   await rename(from, to)
+}
+
+/** Whether the disk path `to` leads to the hidden file at `hidden`, whose only other name it is. */
+async function isHiddenFile(hidden: string, to: string): Promise<boolean> {
+  if (!isPendingName(hidden.slice(hidden.lastIndexOf('/') + 1))) return false
+  const [own, found] = [await attributesOf(hidden), await attributesOf(to)]
+  return own !== undefined && own.ino === found?.ino && own.dev === found.dev
 }
 
 /** The etag of the artifact at `path`; undefined where there is none. */

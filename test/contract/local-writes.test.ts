@@ -3,8 +3,10 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { once } from 'node:events'
 import { existsSync, linkSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { withLock } from '../../src/store/local-lock.ts'
 import { lockName } from '../../src/store/local-names.ts'
+import { giveName } from '../../src/store/local-write.ts'
 import { openLocalStore } from '../../src/store/local.ts'
 import type { ArtifactStore } from '../../src/store/store.ts'
 import { Tree } from '../support/tree.ts'
@@ -26,6 +28,7 @@ beforeEach(() => {
   store = openLocalStore({ root: tree.root })
 })
 afterEach(() => {
+  vi.restoreAllMocks()
   for (const child of children.splice(0)) child.kill('SIGKILL')
   for (const mount of mounts.splice(0)) execFileSync('umount', [mount])
   tree.remove()
@@ -140,6 +143,26 @@ describe('what is written to a local path', () => {
     await put(onSmall, 'run/fits', Buffer.alloc(1024 ** 2))
   })
 
+  it('is made room for by a removal, also where not even a lock fits', async context => {
+    const small = mount('small', '-t', 'tmpfs', '-o', 'nr_inodes=8', 'tmpfs')
+    if (small === undefined) {
+      context.skip('no file system can be mounted here')
+      return
+    }
+    const onSmall = openLocalStore({ root: small })
+    await put(onSmall, 'run/file', bytes('file'))
+    for (let i = 0; i < 8; i++)
+      try {
+        writeFileSync(`${small}/run/${i}`, '')
+      } catch {
+        break
+      }
+    await expect(put(onSmall, 'run/new', bytes('new'))).rejects.toMatchObject({ kind: 'NoSpace' })
+    await onSmall.remove(at('run/file'))
+    await put(onSmall, 'run/0', bytes('new')).catch(() => undefined)
+    expect(onDisk(small)).not.toContain('run/file')
+  })
+
   it('gets its folder again where a removal takes it away as empty', async () => {
     for (let round = 0; round < 40; round++) {
       await put(store, 'run/a/old', bytes('old'))
@@ -228,6 +251,64 @@ describe('processes that share a local path', () => {
     await waiting
     expect(await contentOf(store, 'run/file')).toBe('late')
     expect(onDisk()).toEqual(['run', 'run/file'])
+  })
+  it('do not change what was given up while they waited', async () => {
+    tree.write('run/file', 'kept')
+    tree.write(`run/${lockName('file')}`, '')
+    const ending = new AbortController()
+    const { signal } = ending
+    const waiting = Promise.allSettled([
+      store.remove(at('run/file'), { signal }),
+      store.move!(at('run/file'), at('run/new'), { signal }),
+    ])
+    await new Promise(resolve => setTimeout(resolve, 50))
+    ending.abort()
+    tree.removePath(`run/${lockName('file')}`)
+    const aborted = { status: 'rejected', reason: { kind: 'Aborted' } }
+    expect(await waiting).toMatchObject([aborted, aborted])
+    expect(onDisk()).toEqual(['run', 'run/file'])
+  })
+
+  it('leave a lock alone that another has taken over from them', async () => {
+    const folder = tree.root
+    const lock = `${folder}/${lockName('file')}`
+    const inTurn: string[] = []
+    const held = Promise.withResolvers<undefined>()
+    const takenOver = Promise.withResolvers<undefined>()
+    const end = Promise.withResolvers<undefined>()
+    const first = withLock(folder, 'file', at('file'), async () => {
+      held.resolve(undefined)
+      await takenOver.promise
+    })
+    await held.promise
+    const now = performance.now.bind(performance)
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + 61_000)
+    const longAgo = new Date(Date.now() - 120_000)
+    utimesSync(lock, longAgo, longAgo)
+    const second = withLock(folder, 'file', at('file'), async () => {
+      takenOver.resolve(undefined)
+      await end.promise
+      inTurn.push('second')
+    })
+    await first
+    const third = withLock(folder, 'file', at('file'), () => Promise.resolve(inTurn.push('third')))
+    await new Promise(resolve => setTimeout(resolve, 50))
+    end.resolve(undefined)
+    await Promise.all([second, third])
+    expect(inTurn).toEqual(['second', 'third'])
+  })
+
+  it('take a link whose answer was lost for their own', async () => {
+    const give = (from: string): Promise<void> =>
+      giveName(tree.at(from), tree.at('file'), at('file'), { type: 'absent' }, path => store.stat(path))
+    const hidden = '.polyaxon-outputs-write-3f0c9d2e-0000-4000-8000-000000000000'
+    tree.write(hidden, 'content')
+    linkSync(tree.at(hidden), tree.at('file'))
+    await give(hidden)
+    expect(onDisk()).toEqual(['file'])
+    linkSync(tree.at('file'), tree.at('of-somebody-else'))
+    await expect(give('of-somebody-else')).rejects.toMatchObject({ kind: 'Changed' })
+    expect(onDisk()).toEqual(['file', 'of-somebody-else'])
   })
 })
 
