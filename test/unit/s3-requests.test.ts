@@ -75,6 +75,24 @@ describe('every request', () => {
   })
 })
 
+describe('a write with the etag that must be there', () => {
+  it('fails with changed where the object is gone, which AWS says by 404', async () => {
+    const client = await s3.connect({})
+    const gone: Script = (_, response) =>
+      void response
+        .writeHead(404, { 'content-type': 'application/xml', 'x-amz-request-id': '1' })
+        .end('<?xml version="1.0"?><Error><Code>NoSuchKey</Code><Message>gone</Message></Error>')
+    s3.next(gone, gone)
+    const request = { condition: { type: 'etag', etag: 'old' } } as const
+    const changed = { reason: 'changed' }
+    await expect(client.put('a', Buffer.from('a'), request, NONE)).rejects.toMatchObject(changed)
+    const receipt = JSON.stringify({ ETag: '"part"' })
+    const upload = { key: 'a', id: 'upload' }
+    await expect(client.complete(upload, [receipt], request, NONE)).rejects.toMatchObject(changed)
+    client.close()
+  })
+})
+
 describe('keys', () => {
   let folder: string
   let environment: NodeJS.ProcessEnv
