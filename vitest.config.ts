@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // `npm test` runs every project below; a test that needs a program that is not installed is skipped by name.
@@ -7,5 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // By default one core is left for watching, which on two cores doubles the time: many tests only wait.
+    maxWorkers: availableParallelism(),
   },
 })
