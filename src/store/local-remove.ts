@@ -57,6 +57,7 @@ export async function removeFile(
 export async function removeTree(
   scope: LocalScope,
   path: ArtifactPath,
+  stat: Stat,
   options: RemoveAllOptions,
 ): Promise<Removal> {
   throwIfAborted(options.signal, 'remove', path)
@@ -69,7 +70,12 @@ export async function removeTree(
     const found = await attributesOf(target)
     if (found === undefined || isTransientName(name, located.isLocal))
       throw storeError('NotFound', 'remove', path)
-    if (found.isSymbolicLink() && path !== ROOT) return removeLink(scope, path, target)
+    if (found.isSymbolicLink() && path !== ROOT) {
+      // It counts as the folder that it points to, but goes alone, as any link does.
+      await scope.folder(path, 'remove', () => Promise.resolve())
+      await removeFile(scope, path, stat, options)
+      return { removed: 1, failures: [] }
+    }
     if (!found.isDirectory()) throw storeError(path === ROOT ? 'NotFound' : 'NotDirectory', 'remove', path)
     const tree = new TreeRemoval(options, calls)
     await tree.remove(target, path)
@@ -78,12 +84,6 @@ export async function removeTree(
   })
   if (path !== ROOT) await pruneFolders(scope, parentOf(path), options.pruneBelow)
   return removal
-}
-
-/** A link counts as the folder that it points to, but goes alone. */
-async function removeLink(scope: LocalScope, path: ArtifactPath, target: string): Promise<Removal> {
-  await scope.folder(path, 'remove', () => unlink(target))
-  return { removed: 1, failures: [] }
 }
 
 class TreeRemoval {

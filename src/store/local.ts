@@ -137,7 +137,7 @@ class LocalStore implements ArtifactStore {
 
   async removeAll(path: ArtifactPath, options: RemoveAllOptions = {}): Promise<Removal> {
     this.#refuseReadOnly('remove', path)
-    return removeTree(this.#scope, path, options)
+    return removeTree(this.#scope, path, this.#stat, options)
   }
 
   async move(from: ArtifactPath, to: ArtifactPath, options: ChangeOptions = {}): Promise<Entry> {
