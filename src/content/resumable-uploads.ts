@@ -1,6 +1,7 @@
 // Uploads that can be broken off and resumed, kept in the outputs store itself, so that any replica can go on with what another one began.
 import { createHash } from 'node:crypto'
 import { AppError, isAppError } from '../errors.ts'
+import { fill } from '../store/fill.ts'
 import { UPLOADS_FOLDER } from '../store/own-folder.ts'
 import { parsePath, ROOT, type ArtifactPath } from '../store/path.ts'
 import { listKey, type ArtifactStore, type Entry, type Precondition } from '../store/store.ts'
@@ -203,13 +204,7 @@ export class ResumableUploads {
   ): Promise<void> {
     const held = await precondition()
     const pending = await store.create(path, { size: size!, signal, ...(held && { precondition: held }) })
-    try {
-      for await (const chunk of readPieces(this.#store, pieces, signal)) await pending.write(chunk)
-      await pending.complete()
-    } catch (error) {
-      await pending.abort()
-      throw error
-    }
+    await fill(pending, readPieces(this.#store, pieces, signal))
   }
 
   /** Whether the file is where it is to be, although we could not put it there. */
@@ -243,14 +238,7 @@ export class ResumableUploads {
   async #put(path: string, text: string, precondition?: Precondition): Promise<void> {
     const bytes = Buffer.from(text)
     const options = { size: bytes.length, ...(precondition && { precondition }) }
-    const pending = await this.#store.create(parsePath(path), options)
-    try {
-      if (bytes.length > 0) await pending.write(bytes)
-      await pending.complete()
-    } catch (error) {
-      await pending.abort()
-      throw error
-    }
+    await fill(await this.#store.create(parsePath(path), options), [bytes])
   }
 
   async #text(path: string): Promise<string> {

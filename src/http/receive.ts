@@ -1,5 +1,6 @@
 // The one way in which the bytes of a request get into a store: in their order, as fast as the store takes them, as a whole or not at all.
 import { AppError } from '../errors.ts'
+import { fill } from '../store/fill.ts'
 import type { Entry, PendingArtifact } from '../store/store.ts'
 import { DigestCheck, type ExpectedDigest } from './expected-digests.ts'
 
@@ -29,20 +30,14 @@ export function checkSize(size: number | undefined, maxBytes: number): void {
 /**
  * Makes `source` the content of `pending` and gives the new artifact. When it fails, nothing of it is left.
  *
- * Fails as `pour` and as the steps of `pending` do. The caller need not call `abort`, whatever happens.
+ * Fails as `checked` and as the steps of `pending` do. The caller need not call `abort`, whatever happens.
  */
-export async function receive(
+export function receive(
   source: AsyncIterable<Uint8Array>,
   pending: PendingArtifact,
   options: PourOptions,
 ): Promise<Entry> {
-  try {
-    await pour(source, pending, options)
-    return await pending.complete()
-  } catch (error) {
-    await pending.abort()
-    throw error
-  }
+  return fill(pending, checked(source, options))
 }
 
 /** Writes all of `source` to `sink`, chunk by chunk, and fails as `checked` does. Gives the number of bytes. */
