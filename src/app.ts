@@ -17,6 +17,8 @@ import { requestIdOf } from './http/exchange.ts'
 import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
+import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
+import { answerStreams } from './http/polyaxon/streams.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
 import { answerOutputs } from './http/routes/outputs.ts'
 import { readiness } from './http/routes/readiness.ts'
@@ -197,7 +199,7 @@ function operations(
   return router
 }
 
-/** The routes below /outputs. */
+/** The routes that serve artifacts. */
 function artifacts(
   { config, logger }: AppDependencies,
   connections: ReadonlyMap<string, Runs>,
@@ -218,13 +220,22 @@ function artifacts(
   }
   return (request, response, next) => {
     const { url } = request
-    if (!isBelow('/outputs', url)) {
+    const tree = TREES.find(([folder]) => isBelow(folder, url))
+    if (tree === undefined) {
       next()
       return
     }
-    answerOutputs(dependencies, url.slice('/outputs'.length), request, response).catch(next)
+    const [folder, answer] = tree
+    answer(dependencies, url.slice(folder.length), request, response).catch(next)
   }
 }
+
+/** The same artifacts by three contracts: our own, and those that Polyaxon's clients speak. */
+const TREES = [
+  ['/outputs', answerOutputs],
+  ['/streams/v1', answerStreams],
+  ['/api/v1', answerOutputsApi],
+] as const
 
 function isOpen({ server }: Config): boolean {
   return isLoopback(server.host) || server.allowUnauthenticatedChanges

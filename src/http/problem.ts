@@ -164,14 +164,25 @@ export function sendProblem(
   requestId: string,
 ): void {
   const problem = problemOf(error, requestId)
-  const body = Buffer.from(`${problemText(problem)}\n`)
+  sendFailure(request, response, problem, 'application/problem+json', `${problemText(problem)}\n`)
+}
+
+/** The same, where a client expects failures in a form of its own. */
+export function sendFailure(
+  request: IncomingMessage,
+  response: ServerResponse,
+  problem: Problem,
+  mediaType: string,
+  text: string,
+): void {
+  const body = Buffer.from(text)
   for (const name of OF_CONTENT) response.removeHeader(name)
   response.statusCode = problem.status
-  response.setHeader('Content-Type', 'application/problem+json')
+  response.setHeader('Content-Type', mediaType)
   response.setHeader('Content-Length', body.length)
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('X-Content-Type-Options', 'nosniff')
-  if (error.temporary) response.setHeader('Retry-After', RETRY_AFTER_S)
+  if (problem.temporary === true) response.setHeader('Retry-After', RETRY_AFTER_S)
   endAnswer(request, response, request.method === 'HEAD' ? undefined : body)
 }
 

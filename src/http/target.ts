@@ -50,7 +50,7 @@ export function parseTarget(rawPath: string): Target {
 }
 
 /** A segment that names an owner, a project, a kind or a run. */
-function decodeName(segment: string): string {
+export function decodeName(segment: string): string {
   const name = parsePath(decodeURIComponent(segment))
   if (name === '' || name.includes('/'))
     throw new AppError(

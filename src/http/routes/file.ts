@@ -10,28 +10,29 @@ import { contentDisposition } from '../disposition.ts'
 import { answerRepresentation } from './representation.ts'
 import type { Asked } from './outputs.ts'
 
+/** Whether a browser saves a file or shows it in place: `safe` shows only what can do nothing there, `inline` leaves that to the isolation that every artifact has. */
+export type Showing = 'attachment' | 'safe' | 'inline'
+
 /** Fails as opening the file does (IsDirectory for a folder) before anything is sent. */
 export async function answerFile(
   asked: Asked,
   run: Run,
   path: ArtifactPath,
-  download: boolean,
+  showing: Showing,
 ): Promise<void> {
   await answerRepresentation(asked, {
     open: () => openFile(run.store, path, { signal: asked.signal }),
-    elsewhere: file => addressOf(asked, run, file, download),
+    elsewhere: file => addressOf(asked, run, file, showing),
     headers: async (file, sentBy) => ({
-      'Content-Disposition': dispositionOf(file, download),
+      'Content-Disposition': dispositionOf(file, showing),
       ...(await digestHeader(asked, run, file, sentBy)),
     }),
   })
 }
 
-function dispositionOf(file: FileRepresentation, download: boolean): string {
-  return contentDisposition(
-    !download && isInlineSafe(file.mediaType) ? 'inline' : 'attachment',
-    file.filename,
-  )
+function dispositionOf({ mediaType, filename }: FileRepresentation, showing: Showing): string {
+  const inPlace = showing === 'inline' || (showing === 'safe' && isInlineSafe(mediaType))
+  return contentDisposition(inPlace ? 'inline' : 'attachment', filename)
 }
 
 /** Where the store lets the client have the file, if it is asked for that or configured so. */
@@ -39,11 +40,11 @@ async function addressOf(
   { query, signal }: Asked,
   { store }: Run,
   file: FileRepresentation,
-  download: boolean,
+  showing: Showing,
 ): Promise<DirectDelivery | undefined> {
   if (query.redirect === false || store.direct === undefined) return undefined
   return store.direct(file.path, query.redirect ?? false, {
-    disposition: dispositionOf(file, download),
+    disposition: dispositionOf(file, showing),
     mediaType: file.mediaType,
     signal,
   })

@@ -120,7 +120,7 @@ async function* once<T>(value: T): AsyncGenerator<T> {
  *
  * For HEAD, which reads no further, the stream is ended.
  */
-async function begun<T>(stream: AsyncGenerator<T>, method: string): Promise<AsyncIterable<T>> {
+export async function begun<T>(stream: AsyncGenerator<T>, method: string): Promise<AsyncIterable<T>> {
   const first = await stream.next()
   if (method === 'HEAD') await stream.return(undefined)
   return (async function* () {

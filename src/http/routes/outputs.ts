@@ -141,7 +141,7 @@ async function answerArtifact(asked: Asked, run: Run, target: ArtifactTarget): P
     )
   }
   try {
-    await answerFile(asked, run, target.path, query.download ?? false)
+    await answerFile(asked, run, target.path, query.download === true ? 'attachment' : 'safe')
   } catch (error) {
     if (!isAppError(error, 'IsDirectory')) throw error
     redirectToFolder(asked.request, asked.response)

@@ -142,7 +142,7 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): P
 
 function needsRecursive(path: ArtifactPath): AppError {
   return new AppError(
-    'InvalidArgument',
+    'IsDirectory',
     'This is a folder: deleting it takes everything in it along. Say that with ?recursive=true.',
     { op: 'remove', path },
   )

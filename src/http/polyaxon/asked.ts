@@ -1,0 +1,67 @@
+// One request to one of Polyaxon's own URLs, as far as every resource below them needs it.
+import type { Request, Response } from 'express'
+import { AppError } from '../../errors.ts'
+import type { RunReference } from '../../runs/layout.ts'
+import type { Run, Runs } from '../../runs/runs.ts'
+import { ROOT } from '../../store/path.ts'
+import { checkChange } from '../changes.ts'
+import { transferSignal } from '../exchange.ts'
+import { connectionOf, resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
+import { Parameters } from './parameters.ts'
+
+/** What the routes of `/outputs` take, in whose words the request is then said: its `query` is theirs, not the client's. */
+export interface PolyaxonAsked extends Asked {
+  readonly parameters: Parameters
+  readonly runs: Runs
+  readonly reference: RunReference
+}
+
+/** The run that the URL names. With `makes`, one that is not there yet is where its first artifact will be. */
+export function runOf(asked: PolyaxonAsked, makes = false): Promise<Run> {
+  const { runs, reference, signal } = asked
+  return resolveRun(runs, { reference, path: ROOT }, makes, signal)
+}
+
+/** What a URL of Polyaxon's is about, before anything is looked at. */
+export interface Question {
+  readonly request: Request
+  readonly response: Response
+  /** With its query. */
+  readonly url: string
+  readonly reference: RunReference
+  /** Those of the resource; HEAD goes with GET. */
+  readonly methods: readonly string[]
+}
+
+/** Lets a request in through the same gates as one to `/outputs`. Fails with Unsupported for another method, NotFound for a connection that does not exist, and as `checkChange`. */
+export function admit(
+  dependencies: OutputsDependencies,
+  { request, response, url, reference, methods }: Question,
+): PolyaxonAsked {
+  const { method, headers } = request
+  const allowed = methods.flatMap(each => (each === 'GET' ? ['GET', 'HEAD'] : [each]))
+  if (!allowed.includes(method)) {
+    response.setHeader('Allow', allowed.join(', '))
+    throw new AppError('Unsupported', `${method} is not possible here; the Allow header says what is.`, {
+      op: 'resolve',
+    })
+  }
+  if (method !== 'GET' && method !== 'HEAD') checkChange(headers, dependencies.isOpenToChanges)
+  const mark = url.indexOf('?')
+  const parameters = new Parameters(mark < 0 ? '' : url.slice(mark + 1))
+  const named = parameters.text('connection')
+  const [connection, runs] = connectionOf(dependencies, named ? { connection: named } : {})
+  const signal = transferSignal(response)
+  return {
+    request,
+    response,
+    method,
+    query: {},
+    connection,
+    signal,
+    dependencies,
+    parameters,
+    runs,
+    reference,
+  }
+}

@@ -1,0 +1,116 @@
+// The streams service of Polyaxon 1.x and 2.x: /streams/v1. What its URLs and parameters say is said again in the words of the routes below /outputs, which do the work.
+import type { Request, Response } from 'express'
+import { AppError } from '../../errors.ts'
+import type { RunReference } from '../../runs/layout.ts'
+import type { OutputsDependencies } from '../routes/outputs.ts'
+import { decodeName } from '../target.ts'
+import { admit, type PolyaxonAsked } from './asked.ts'
+import { sendFailureText } from './answers.ts'
+import {
+  answerArtifact,
+  answerArtifactInPlace,
+  answerArtifactRemoval,
+  answerArtifacts,
+  answerArtifactsRemoval,
+  answerArtifactsTree,
+} from './streams-artifacts.ts'
+import { answerEvents, answerMultiRunEvents, answerResources } from './streams-events.ts'
+import { answerLogs } from './streams-logs.ts'
+import { answerStreamsUpload } from './streams-uploads.ts'
+
+/** `tail` is what follows the resource's name in the URL. */
+type Answer = (asked: PolyaxonAsked, tail: string) => Promise<void>
+
+/** What is done with a resource of a run, by method; HEAD is GET without its body. */
+type Resource = Readonly<Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>>
+
+const RESOURCES: Readonly<Record<string, Resource>> = {
+  'artifacts/tree': { GET: answerArtifactsTree },
+  artifact: {
+    GET: answerArtifact,
+    POST: asked => answerStreamsUpload(asked, 'artifact'),
+    DELETE: answerArtifactRemoval,
+  },
+  artifacts: {
+    GET: answerArtifacts,
+    POST: asked => answerStreamsUpload(asked, 'artifacts'),
+    DELETE: answerArtifactsRemoval,
+  },
+  embedded_artifact: { GET: asked => answerArtifactInPlace(asked) },
+  logs: { GET: answerLogs },
+  resources: { GET: answerResources },
+}
+
+/** Resources whose name is followed by something. */
+const RESOURCES_WITH_TAIL: Readonly<Record<string, Resource>> = {
+  ro_artifact: { GET: answerArtifactInPlace },
+  events: { GET: answerEvents },
+}
+
+const MULTI_RUN_EVENTS: Resource = { GET: answerMultiRunEvents }
+
+/** Answers a request whose URL, after `/streams/v1`, is `url`; rejects, as `answerOutputs` does, only when the connection is to be broken. */
+export async function answerStreams(
+  dependencies: OutputsDependencies,
+  url: string,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  try {
+    const { resource, reference, tail } = routeOf(url.split('?', 1)[0]!)
+    const methods = Object.keys(resource)
+    const asked = admit(dependencies, { request, response, url, reference, methods })
+    const method = asked.method === 'HEAD' ? 'GET' : asked.method
+    await resource[method as keyof Resource]!(asked, tail)
+  } catch (error) {
+    if (response.headersSent || response.destroyed) throw error
+    sendFailureText(request, response, dependencies.problemFor(error, request, response))
+  }
+}
+
+interface Route {
+  readonly resource: Resource
+  readonly reference: RunReference
+  readonly tail: string
+}
+
+/** Of what the URL says, only the run chooses what is served, as far as the layout says no more. A namespace is looked at by nobody. */
+function routeOf(path: string): Route {
+  const segments = path.replace(/^\//, '').split('/')
+  const [, owner = '', project = '', runs, id = '', ...rest] = segments
+  const multi = MULTI_RUN_PATHS.map(pattern => pattern.exec(path)).find(found => found !== null)
+  if (multi?.groups !== undefined) {
+    const { owner: ofAll = '', project: ofProject = '', kind = '' } = multi.groups
+    return {
+      resource: MULTI_RUN_EVENTS,
+      reference: referenceTo(ofAll, ofProject, ''),
+      tail: decodeName(kind),
+    }
+  }
+  if (runs !== 'runs' || rest.length === 0) throw nothingHere()
+  const reference = referenceTo(owner, project, decodeName(id))
+  const whole = rest.join('/')
+  const alone = Object.hasOwn(RESOURCES, whole) ? RESOURCES[whole] : undefined
+  if (alone !== undefined) return { resource: alone, reference, tail: '' }
+  const [name = '', ...tail] = rest
+  const withTail = Object.hasOwn(RESOURCES_WITH_TAIL, name) ? RESOURCES_WITH_TAIL[name] : undefined
+  if (withTail === undefined || tail.length === 0) throw nothingHere()
+  return { resource: withTail, reference, tail: decodeURIComponent(tail.join('/')) }
+}
+
+const MULTI_RUN_PATHS = [
+  /^\/[^/]+\/orgs\/(?<owner>[^/]+)(?:\/teams\/[^/]+)?\/runs\/multi\/events\/(?<kind>[^/]+)$/,
+  /^\/[^/]+\/(?<owner>[^/]+)\/(?<project>[^/]+)\/runs\/multi\/events\/(?<kind>[^/]+)$/,
+]
+
+function referenceTo(owner: string, project: string, id: string): RunReference {
+  return { owner: decodeName(owner), project: project === '' ? '' : decodeName(project), kind: 'runs', id }
+}
+
+function nothingHere(): AppError {
+  return new AppError(
+    'NotFound',
+    'There is nothing at this URL. Artifacts, logs and events of runs are served here; the rest is for Polyaxon itself.',
+    { op: 'resolve' },
+  )
+}
