@@ -12,8 +12,10 @@ import { ResumableUploads } from './content/resumable-uploads.ts'
 import { AppError } from './errors.ts'
 import { boundUnread } from './http/body.ts'
 import { isBelow } from './http/below.ts'
+import { cors } from './http/cors.ts'
 import { parseDescription } from './http/description.ts'
 import { requestIdOf } from './http/exchange.ts'
+import type { Authorize, Gate } from './http/gate.ts'
 import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
@@ -40,6 +42,8 @@ export interface AppDependencies {
   readonly description: string
   /** By connection, instead of those that the configuration names. */
   readonly stores?: ReadonlyMap<string, ArtifactStore>
+  /** Who may do what; everybody everything where it is left out. */
+  readonly authorize?: Authorize
 }
 
 export interface App {
@@ -65,6 +69,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const resumable = resumableUploads(stores, config)
   keepAllSwept(stores, resumable, logger, closing.signal)
 
+  const gate = gateOf(dependencies)
   const app = bareApp()
   const base = config.server.basePath
   const validate = createRequestValidator(description, {
@@ -72,14 +77,15 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     maxBodyMs: MAX_BODY_MS,
   })
   app.use(checkMessage)
+  if (gate.origins.size > 0) app.use(cors(gate.origins))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
-  app.use(base === '' ? '/' : base, artifacts(dependencies, connections, validate))
+  app.use(base === '' ? '/' : base, artifacts(dependencies, connections, gate, validate))
   const uploads = createUploads({
     connections,
     resumable,
     validate,
     uploads: config.uploads,
-    isOpenToChanges: isOpen(config),
+    gate,
     closing: closing.signal,
   })
   app.use(base === '' ? '/' : base, uploads.handler)
@@ -203,13 +209,14 @@ function operations(
 function artifacts(
   { config, logger }: AppDependencies,
   connections: ReadonlyMap<string, Runs>,
+  gate: Gate,
   validate: RequestHandler,
 ): RequestHandler {
   const dependencies = {
     connections,
     validate,
     uploads: config.uploads,
-    isOpenToChanges: isOpen(config),
+    gate,
     archives: new Archives(config.archives),
     digests: new Digests(config.digests.maxBytes),
     problemFor: (error: unknown, request: Request, response: Response): Problem => {
@@ -237,8 +244,12 @@ const TREES = [
   ['/api/v1', answerOutputsApi],
 ] as const
 
-function isOpen({ server }: Config): boolean {
-  return isLoopback(server.host) || server.allowUnauthenticatedChanges
+function gateOf({ config: { server }, authorize }: AppDependencies): Gate {
+  return {
+    isOpenToChanges: isLoopback(server.host) || server.allowUnauthenticatedChanges,
+    origins: new Set(server.corsOrigins),
+    authorize,
+  }
 }
 
 const onlyReading: RequestHandler = (request, response, next) => {

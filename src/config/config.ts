@@ -21,6 +21,8 @@ export interface Config {
     readonly allowUnauthenticated: boolean
     /** Whether changes need no authentication either, where others than this machine can reach `host`. */
     readonly allowUnauthenticatedChanges: boolean
+    /** Other sites whose pages may use the service, as browsers write them in Origin. */
+    readonly corsOrigins: readonly string[]
     /** How long running transfers may go on after SIGTERM. */
     readonly drainTimeoutMs: number
   }

@@ -145,6 +145,7 @@ function toConfig(values: Values, connections: readonly StoreDefinition[]): Conf
       workers: values['server.workers'],
       allowUnauthenticated: values['server.allowUnauthenticated'],
       allowUnauthenticatedChanges: values['server.allowUnauthenticatedChanges'],
+      corsOrigins: values['server.corsOrigins'],
       drainTimeoutMs: values['server.drainTimeout'],
     },
     logLevel: values.logLevel,

@@ -11,6 +11,7 @@ import {
   integer,
   integerOr,
   oneOf,
+  origins,
   size,
   type ValueType,
 } from './value.ts'
@@ -76,6 +77,13 @@ export const SETTINGS = {
     env: 'ALLOW_UNAUTHENTICATED_CHANGES',
     meaning:
       'Let everybody who can reach an address other than loopback upload and delete too. On loopback changes are always possible.',
+  }),
+  'server.corsOrigins': setting({
+    type: origins,
+    default: [],
+    env: 'CORS_ORIGINS',
+    meaning:
+      'Other sites whose pages may use the service with the rights of their users, such as `https://polyaxon.example.com` for a dashboard there.',
   }),
   'server.drainTimeout': setting({
     type: duration(0, 24 * 3_600_000),

@@ -153,6 +153,23 @@ export const basePath: ValueType<string> = {
   format: value => (value === '' ? "''" : value),
 }
 
+/** Origins (RFC 6454 6.2) as browsers write them: a scheme and a host, in lower case, and a port where it is not the scheme's own. As a list, or as text with commas between them. */
+export const origins: ValueType<readonly string[]> = {
+  name: 'origins',
+  expected: 'origins such as https://polyaxon.example.com, without a path, with commas between them',
+  parse: found => {
+    const listed: unknown = typeof found === 'string' ? found.split(',').map(each => each.trim()) : found
+    if (listed === undefined || !Array.isArray(listed)) return undefined
+    const named = listed.filter(each => each !== '') as unknown[]
+    return named.every(isOrigin) ? named : undefined
+  },
+  format: list => `[${list.map(each => `'${each}'`).join(', ')}]`,
+}
+
+function isOrigin(text: unknown): text is string {
+  return typeof text === 'string' && /^https?:/.test(text) && URL.parse(text)?.origin === text
+}
+
 function scalarText(found: unknown): string | undefined {
   if (typeof found === 'string') return found.trim()
   return typeof found === 'number' || typeof found === 'boolean' ? String(found) : undefined

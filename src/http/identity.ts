@@ -14,13 +14,13 @@ export interface Identity {
 }
 
 /** The words of all generations, in lower case: clients write `Token`, dashboards `token`. */
-const SCHEMES: Readonly<Record<string, Identity['scheme']>> = {
-  token: 'token',
-  ephemeraltoken: 'ephemeral',
-  internaltoken: 'internal',
-  bearer: 'bearer',
-  basic: 'basic',
-}
+const SCHEMES: ReadonlyMap<string, Identity['scheme']> = new Map([
+  ['token', 'token'],
+  ['ephemeraltoken', 'ephemeral'],
+  ['internaltoken', 'internal'],
+  ['bearer', 'bearer'],
+  ['basic', 'basic'],
+])
 
 /** Fields that name the kind of client. */
 const SERVICE_FIELDS = ['x-polyaxon-service', 'x-polyaxon-internal'] as const
@@ -29,7 +29,7 @@ export function identityOf(headers: IncomingHttpHeaders): Identity {
   const service = SERVICE_FIELDS.map(name => headers[name]).find(value => typeof value === 'string')
   const said = { service: typeof service === 'string' ? service : undefined }
   const [, word = '', credentials = ''] = /^(\S+)[ \t]+(\S.*)$/.exec(headers.authorization ?? '') ?? []
-  const scheme = SCHEMES[word.toLowerCase()]
+  const scheme = SCHEMES.get(word.toLowerCase())
   if (scheme !== undefined) return { scheme, credentials, ...said }
   // A header that is there and means nothing must not fall back to a cookie that the browser adds by itself.
   const session = headers.authorization === undefined ? cookie(headers.cookie, 'sessionid') : undefined

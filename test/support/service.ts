@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
-import type { App } from '../../src/app.ts'
+import type { App, AppDependencies } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
 import type { ArtifactStore } from '../../src/store/store.ts'
 
@@ -34,6 +34,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       workers: 1,
       allowUnauthenticated: false,
       allowUnauthenticatedChanges: false,
+      corsOrigins: [],
       drainTimeoutMs: 5000,
     }),
     logLevel: 'silent',
@@ -66,12 +67,14 @@ export async function startService(
   path: string,
   overrides: Overrides = {},
   store?: ArtifactStore | ReadonlyMap<string, ArtifactStore>,
+  more: Pick<AppDependencies, 'authorize'> = {},
 ): Promise<Service> {
   const config = configFor(path, overrides)
   const app = await createApp({
     config,
     logger: pino({ level: 'silent' }),
     description,
+    ...more,
     ...(store && { stores: store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]]) }),
   })
   const server = createServer({ requestTimeout: 0 }, app.handler)

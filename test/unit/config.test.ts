@@ -50,6 +50,7 @@ describe('the effective configuration', () => {
         workers: 1,
         allowUnauthenticated: false,
         allowUnauthenticatedChanges: false,
+        corsOrigins: [],
         drainTimeoutMs: 25_000,
       },
       logLevel: 'info',

@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { ROOT } from '../../store/path.ts'
-import { checkChange } from '../changes.ts'
+import { admit, checkChange } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
 import { connectionOf, resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
 import { Parameters } from './parameters.ts'
@@ -28,16 +28,17 @@ export interface Question {
   readonly response: Response
   /** With its query. */
   readonly url: string
+  /** The id is '' where the URL is about several runs, for each of which `askOfRun` is to be called. */
   readonly reference: RunReference
   /** Those of the resource; HEAD goes with GET. */
   readonly methods: readonly string[]
 }
 
-/** Lets a request in through the same gates as one to `/outputs`. Fails with Unsupported for another method, NotFound for a connection that does not exist, and as `checkChange`. */
-export function admit(
+/** Lets a request in through the gate of all. Fails with Unsupported for another method, NotFound for a connection that does not exist, and as the gate. */
+export async function ask(
   dependencies: OutputsDependencies,
   { request, response, url, reference, methods }: Question,
-): PolyaxonAsked {
+): Promise<PolyaxonAsked> {
   const { method, headers } = request
   const allowed = methods.flatMap(each => (each === 'GET' ? ['GET', 'HEAD'] : [each]))
   if (!allowed.includes(method)) {
@@ -46,12 +47,15 @@ export function admit(
       op: 'resolve',
     })
   }
-  if (method !== 'GET' && method !== 'HEAD') checkChange(headers, dependencies.isOpenToChanges)
+  const { gate } = dependencies
+  const action = method === 'GET' || method === 'HEAD' ? 'read' : 'change'
+  if (action === 'change') checkChange(headers, gate)
   const mark = url.indexOf('?')
   const parameters = new Parameters(mark < 0 ? '' : url.slice(mark + 1))
   const named = parameters.text('connection')
   const [connection, runs] = connectionOf(dependencies, named ? { connection: named } : {})
   const signal = transferSignal(response)
+  if (reference.id !== '') await admit(gate, headers, { action, connection, of: reference }, signal)
   return {
     request,
     response,
@@ -64,4 +68,12 @@ export function admit(
     runs,
     reference,
   }
+}
+
+/** One of the several runs that a request is about. Fails as the gate does. */
+export async function askOfRun(asked: PolyaxonAsked, id: string): Promise<PolyaxonAsked> {
+  const { request, connection, signal, dependencies } = asked
+  const reference = { ...asked.reference, id }
+  await admit(dependencies.gate, request.headers, { action: 'read', connection, of: reference }, signal)
+  return { ...asked, reference }
 }

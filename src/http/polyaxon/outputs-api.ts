@@ -9,7 +9,7 @@ import { answerArchive } from '../routes/archive.ts'
 import { answerFile } from '../routes/file.ts'
 import type { OutputsDependencies } from '../routes/outputs.ts'
 import { decodeName } from '../target.ts'
-import { admit, runOf, type PolyaxonAsked } from './asked.ts'
+import { ask, runOf, type PolyaxonAsked } from './asked.ts'
 import { cleanPath } from './clean-path.ts'
 import { answerTree, PAIRS } from './tree.ts'
 
@@ -32,7 +32,7 @@ export async function answerOutputsApi(
     const { reference, resource } = routeOf(url.split('?', 1)[0]!)
     const answer = Object.hasOwn(RESOURCES, resource) ? RESOURCES[resource] : undefined
     if (answer === undefined) throw nothingHere()
-    await answer(admit(dependencies, { request, response, url, reference, methods: ['GET'] }))
+    await answer(await ask(dependencies, { request, response, url, reference, methods: ['GET'] }))
   } catch (error) {
     if (response.headersSent || response.destroyed) throw error
     const body = error instanceof Refusal ? error.body : undefined

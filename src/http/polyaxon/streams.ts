@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import type { OutputsDependencies } from '../routes/outputs.ts'
 import { decodeName } from '../target.ts'
-import { admit, type PolyaxonAsked } from './asked.ts'
+import { ask, type PolyaxonAsked } from './asked.ts'
 import { sendFailureText } from './answers.ts'
 import {
   answerArtifact,
@@ -59,7 +59,7 @@ export async function answerStreams(
   try {
     const { resource, reference, tail } = routeOf(url.split('?', 1)[0]!)
     const methods = Object.keys(resource)
-    const asked = admit(dependencies, { request, response, url, reference, methods })
+    const asked = await ask(dependencies, { request, response, url, reference, methods })
     const method = asked.method === 'HEAD' ? 'GET' : asked.method
     await resource[method as keyof Resource]!(asked, tail)
   } catch (error) {

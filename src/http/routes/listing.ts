@@ -96,7 +96,7 @@ function setHead({ request, response, method }: Asked, { format }: Choice, { nex
   response.setHeader('Cache-Control', 'private, no-cache')
   response.setHeader('Content-Security-Policy', LISTING_POLICY)
   response.setHeader('X-Content-Type-Options', 'nosniff')
-  response.setHeader('Vary', 'Accept')
+  response.appendHeader('Vary', 'Accept')
   if (nextHref !== undefined) response.setHeader('Link', `<${nextHref}>; rel="next"`)
   // Every line of text is a name, so the count of what was left out comes behind them, in chunked messages.
   if (format === 'text' && method === 'GET' && request.httpVersion === '1.1')

@@ -9,7 +9,8 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
-import { checkChange, isChange } from '../changes.ts'
+import { isChange } from '../changes.ts'
+import { admit, checkChange, type Gate } from '../gate.ts'
 import { isForm } from '../form-upload.ts'
 import { parseTarget } from '../target.ts'
 import type { Target } from '../target.ts'
@@ -28,8 +29,7 @@ export interface OutputsDependencies {
   readonly archives: Archives
   readonly digests: Digests
   readonly uploads: Config['uploads']
-  /** Whether changes may come from anybody who can reach the service. */
-  readonly isOpenToChanges: boolean
+  readonly gate: Gate
   /** Checks the query against the API description, after which `queryOf` gives it, and `bodyOf` the body. */
   readonly validate: RequestHandler
   /** The problem to show for an error that ends a listing on its way, also logged. */
@@ -75,9 +75,12 @@ export async function answerOutputs(
   if (mark >= 0 || method === 'POST') await validated(dependencies.validate, request, response)
   const query = queryOf(request)
   const changes = isChange(method, query)
-  if (changes) checkChange(request.headers, dependencies.isOpenToChanges)
+  const { gate } = dependencies
+  if (changes) checkChange(request.headers, gate)
   const [connection, runs] = connectionOf(dependencies, query)
   const signal = transferSignal(response)
+  const of = target.type === 'level' ? target.level : target.reference
+  await admit(gate, request.headers, { action: changes ? 'change' : 'read', connection, of }, signal)
   const asked = { request, response, method, query, connection, signal, dependencies }
   if (target.type === 'level') return answerLevel(asked, runs, target)
   try {

@@ -7,6 +7,7 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { bodyBytes, bodySize } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
+import { admit, type Gate } from '../gate.ts'
 import type { ExpectedDigest } from '../expected-digests.ts'
 import { pour } from '../receive.ts'
 import { uploadChecksum } from '../tus-fields.ts'
@@ -21,7 +22,7 @@ export interface ResumableDependencies {
   readonly resumable: ReadonlyMap<string, ResumableUploads>
   readonly turns: Turns
   readonly uploads: Config['uploads']
-  readonly isOpenToChanges: boolean
+  readonly gate: Gate
   readonly validate: RequestHandler
   /** Ends what goes on although its client may be gone. */
   readonly closing: AbortSignal
@@ -103,6 +104,15 @@ export async function finishWhole({ uploads, dependencies }: AskedOfUpload, uplo
   } catch (error) {
     throw asConflict(error)
   }
+}
+
+/** Asks for leave to put a file there: with every request, for what was allowed when the upload began may not be any more, and its URL proves nothing. */
+export async function admitTo(
+  { request, dependencies, signal }: Asked,
+  { reference, connection: named }: UploadTarget,
+): Promise<void> {
+  const [connection] = connectionOf(dependencies, { connection: named })
+  await admit(dependencies.gate, request.headers, { action: 'change', connection, of: reference }, signal)
 }
 
 /** Fails as putting a file there would. */

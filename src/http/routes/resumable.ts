@@ -7,7 +7,7 @@ import { AppError, isAppError } from '../../errors.ts'
 import { renamed } from '../../store/failure.ts'
 import { ROOT } from '../../store/path.ts'
 import { hasBody } from '../body.ts'
-import { checkChange } from '../changes.ts'
+import { checkChange } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
 import { checkSize } from '../receive.ts'
 import {
@@ -21,7 +21,7 @@ import {
 } from '../tus-fields.ts'
 import { uploadTarget } from '../upload-target.ts'
 import { connectionOf, validated } from './outputs.ts'
-import { announced, append, checkTarget, finishWhole } from './resumable-content.ts'
+import { admitTo, announced, append, checkTarget, finishWhole } from './resumable-content.ts'
 import type { Asked, AskedOfUpload, ResumableDependencies } from './resumable-content.ts'
 
 /** Where the store of an upload is said, and what nobody can guess. */
@@ -45,7 +45,7 @@ export async function answerResumable(
     answerOptions(response, dependencies.uploads.maxBytes)
     return
   }
-  checkChange(request.headers, dependencies.isOpenToChanges)
+  checkChange(request.headers, dependencies.gate)
   checkVersion(request.headers, response)
   const asked = { request, response, dependencies, signal: transferSignal(response) }
   await (id === '' ? answerCreation(asked) : answerUpload(asked, id))
@@ -93,6 +93,7 @@ async function answerCreation(asked: Asked): Promise<void> {
   const metadata = headers['upload-metadata'] ?? ''
   const target = uploadTarget(String(metadata))
   const [connection] = connectionOf(dependencies, { connection: target.connection })
+  await admitTo(asked, target)
   await checkTarget(dependencies, target, size, signal)
   const id = newId(connection)
   const turn = await dependencies.turns.take(id, true, signal)
@@ -152,7 +153,9 @@ async function answerUpload(asked: Asked, id: string): Promise<void> {
 /** A client that finds all bytes there takes the file for finished, so it is before the answer. */
 async function answerHead(asked: AskedOfUpload): Promise<void> {
   const { response, uploads, id, turn } = asked
-  const upload = await turn.patiently(finishWhole(asked, await uploads.find(id)))
+  const found = await uploads.find(id)
+  await admitTo(asked, uploadTarget(found.metadata))
+  const upload = await turn.patiently(finishWhole(asked, found))
   response.setHeader('Upload-Offset', upload.offset)
   if (upload.size === undefined) response.setHeader('Upload-Defer-Length', '1')
   else response.setHeader('Upload-Length', upload.size)
@@ -166,6 +169,7 @@ async function answerPatch(asked: AskedOfUpload): Promise<void> {
   checkMediaType(request)
   const offset = uploadOffset(request.headers)
   const found = await uploads.find(id, offset)
+  await admitTo(asked, uploadTarget(found.metadata))
   if (found.offset !== offset)
     throw new AppError(
       'OffsetMismatch',
@@ -180,7 +184,10 @@ async function answerPatch(asked: AskedOfUpload): Promise<void> {
   response.end()
 }
 
-async function answerDelete({ response, uploads, id }: AskedOfUpload): Promise<void> {
+async function answerDelete(asked: AskedOfUpload): Promise<void> {
+  const { response, uploads, id, dependencies } = asked
+  if (dependencies.gate.authorize !== undefined)
+    await admitTo(asked, uploadTarget((await uploads.find(id)).metadata))
   await uploads.remove(id)
   response.statusCode = 204
   response.end()

@@ -1,0 +1,174 @@
+// The seam for authorisation: every surface asks it, with who asks for what, before anything of the run is looked at.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { AppError } from '../../src/errors.ts'
+import type { Access } from '../../src/http/gate.ts'
+import { identityOf, type Identity } from '../../src/http/identity.ts'
+import type { RunReference } from '../../src/runs/layout.ts'
+import { isOwnFolder } from '../../src/store/own-folder.ts'
+import { parsePath, type ArtifactPath } from '../../src/store/path.ts'
+import { CountingStore } from '../support/changed-stores.ts'
+import { ask } from '../support/client.ts'
+import { FORM_TYPE, filePart, form } from '../support/form.ts'
+import { startService, type Service } from '../support/service.ts'
+
+const UUID = 'a1b2c3d4e5f647089a0b1c2d3e4f5a6b'
+const STREAMS = `/streams/v1/ns/ann/mnist/runs/${UUID}`
+const OUTPUTS_API = '/api/v1/ann/mnist/experiments/1'
+const RUN: RunReference = { owner: 'ann', project: 'mnist', kind: 'runs', id: UUID }
+const EXPERIMENT: RunReference = { owner: 'ann', project: 'mnist', kind: 'experiments', id: '1' }
+
+/** Counts what is looked at besides the uploads that the service keeps, which it looks through by itself. */
+class WatchedStore extends CountingStore {
+  reads = 0
+
+  #count(path: ArtifactPath): void {
+    if (!isOwnFolder(path)) this.reads++
+  }
+
+  override stat(...given: Parameters<CountingStore['stat']>): ReturnType<CountingStore['stat']> {
+    this.#count(given[0])
+    return super.stat(...given)
+  }
+
+  override list(...given: Parameters<CountingStore['list']>): ReturnType<CountingStore['list']> {
+    this.#count(given[0])
+    return super.list(...given)
+  }
+
+  override open(...given: Parameters<CountingStore['open']>): ReturnType<CountingStore['open']> {
+    this.#count(given[0])
+    return super.open(...given)
+  }
+}
+
+let service: Service
+let store: WatchedStore
+let asked: { identity: Identity; access: Access }[]
+let refusal: AppError | undefined
+
+beforeEach(() => {
+  asked = []
+  refusal = undefined
+})
+beforeAll(async () => {
+  store = new WatchedStore()
+  for (const run of ['ann/mnist/experiments/1', UUID])
+    store.write(parsePath(`${run}/a.txt`), Buffer.from('before'))
+  store.write(parsePath(`${UUID}/events/metric/loss.plx`), Buffer.from('step|timestamp|metric\n1|t|0.5\n'))
+  service = await startService('', {}, store, {
+    authorize: (identity, access) => {
+      asked.push({ identity, access })
+      return refusal === undefined ? Promise.resolve() : Promise.reject(refusal)
+    },
+  })
+})
+afterAll(() => service.close())
+
+type Request = readonly [method: string, url: string, action: Access['action'], of: Access['of']]
+
+const REQUESTS: readonly Request[] = [
+  ['GET', '/outputs/', 'read', {}],
+  ['GET', '/outputs/ann/mnist/', 'read', { owner: 'ann', project: 'mnist' }],
+  ['GET', '/outputs/ann/mnist/experiments/1/a.txt', 'read', EXPERIMENT],
+  ['HEAD', '/outputs/ann/mnist/experiments/1/a.txt', 'read', EXPERIMENT],
+  ['GET', '/outputs/ann/mnist/experiments/1/?archive=zip', 'read', EXPERIMENT],
+  ['PUT', '/outputs/ann/mnist/experiments/1/new.txt', 'change', EXPERIMENT],
+  ['DELETE', '/outputs/ann/mnist/experiments/1/a.txt', 'change', EXPERIMENT],
+  ['POST', '/outputs/ann/mnist/experiments/1/a.txt?copyTo=b.txt', 'change', EXPERIMENT],
+  ['GET', `${STREAMS}/artifacts/tree`, 'read', RUN],
+  ['GET', `${STREAMS}/artifact?path=a.txt`, 'read', RUN],
+  ['GET', `${STREAMS}/ro_artifact/a.txt`, 'read', RUN],
+  ['GET', `${STREAMS}/artifacts`, 'read', RUN],
+  ['GET', `${STREAMS}/logs`, 'read', RUN],
+  ['GET', `${STREAMS}/events/metric?names=loss`, 'read', RUN],
+  ['POST', `${STREAMS}/artifact`, 'change', RUN],
+  ['POST', `${STREAMS}/artifacts`, 'change', RUN],
+  ['DELETE', `${STREAMS}/artifact?path=a.txt`, 'change', RUN],
+  ['DELETE', `${STREAMS}/artifacts?path=a.txt`, 'change', RUN],
+  ['GET', `${OUTPUTS_API}/outputs/tree`, 'read', EXPERIMENT],
+  ['GET', `${OUTPUTS_API}/outputs/files?path=a.txt`, 'read', EXPERIMENT],
+  ['GET', `${OUTPUTS_API}/outputs/download/`, 'read', EXPERIMENT],
+]
+
+function send([method, url]: Request): ReturnType<typeof ask> {
+  const isForm = method === 'POST'
+  return ask(service.url + url, {
+    method,
+    headers: { authorization: 'token SECRET', ...(isForm && { 'content-type': FORM_TYPE }) },
+    ...(isForm && { body: form(filePart('x.txt', 'new', 'upload_file')) }),
+  })
+}
+
+describe('every request for artifacts', () => {
+  it.each(REQUESTS)('%s %s asks whether it may', async (...request) => {
+    const [, , action, of] = request
+    await send(request)
+    expect(asked.map(({ access }) => access)).toContainEqual({ action, connection: 'outputs', of })
+    for (const { identity } of asked)
+      expect(identity).toEqual({ scheme: 'token', credentials: 'SECRET', service: undefined })
+  })
+
+  it.each(REQUESTS)('%s %s learns and changes nothing where it may not', async (...request) => {
+    const { reads, begun } = store
+    for (const [kind, status] of [
+      ['Unauthenticated', 401],
+      ['PermissionDenied', 403],
+      ['NotFound', 404],
+    ] as const) {
+      refusal = new AppError(kind, 'not for you')
+      const answer = await send(request)
+      // Of several runs those that are not there are left out.
+      const expected = status === 404 && request[1].includes('/multi/') ? 200 : status
+      expect([status, answer.status]).toEqual([status, expected])
+      expect(answer.text).not.toContain('before')
+    }
+    expect(store.reads).toBe(reads)
+    expect(store.begun).toBe(begun)
+  })
+
+  it('is asked again with each step of a resumable upload', async () => {
+    const metadata = Buffer.from('ann/mnist/experiments/1/b.txt').toString('base64')
+    const headers = { 'tus-resumable': '1.0.0', authorization: 'Token SECRET' }
+    const created = await ask(`${service.url}/uploads`, {
+      method: 'POST',
+      headers: { ...headers, 'upload-length': '3', 'upload-metadata': `path ${metadata}` },
+    })
+    expect(created.status).toBe(201)
+    const url = new URL(created.headers.location!, `${service.url}/uploads`).href
+    refusal = new AppError('PermissionDenied', 'not for you')
+    const bytes = { 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' }
+    for (const [method, more] of [
+      ['HEAD', {}],
+      ['PATCH', bytes],
+      ['DELETE', {}],
+    ] as const) {
+      const body = method === 'PATCH' ? 'new' : ''
+      expect((await ask(url, { method, headers: { ...headers, ...more }, body })).status).toBe(403)
+    }
+    refusal = undefined
+    const finished = await ask(url, { method: 'PATCH', headers: { ...headers, ...bytes }, body: 'new' })
+    expect(finished.status).toBe(204)
+    expect(asked.every(({ access }) => access.action === 'change' && access.of.id === '1')).toBe(true)
+    expect(asked.length).toBeGreaterThanOrEqual(5)
+  })
+})
+
+it.each<[Record<string, string>, Identity['scheme'], string, string?]>([
+  [{}, 'none', ''],
+  [{ authorization: 'Token abc' }, 'token', 'abc'],
+  [{ authorization: 'token abc' }, 'token', 'abc'],
+  [{ authorization: 'TOKEN  abc' }, 'token', 'abc'],
+  [{ authorization: 'Bearer abc' }, 'bearer', 'abc'],
+  [{ authorization: 'Basic abc' }, 'basic', 'abc'],
+  [{ authorization: 'EphemeralToken abc' }, 'ephemeral', 'abc'],
+  [{ authorization: 'InternalToken abc', 'x-polyaxon-internal': 'streams' }, 'internal', 'abc', 'streams'],
+  [{ cookie: 'a=1; sessionid=abc; token=x' }, 'session', 'abc'],
+  [{ cookie: 'xsessionid=abc' }, 'none', ''],
+  [{ cookie: 'sessionid=abc', authorization: 'Token def', 'x-polyaxon-service': 'ui' }, 'token', 'def', 'ui'],
+  [{ cookie: 'sessionid=abc', authorization: 'Unknown def' }, 'none', ''],
+  [{ cookie: 'sessionid=abc', authorization: '' }, 'none', ''],
+  [{ authorization: 'Token' }, 'none', ''],
+  [{ authorization: '__proto__ x' }, 'none', ''],
+])('%j is the identity %s %s', (headers, scheme, credentials, service_) => {
+  expect(identityOf(headers)).toEqual({ scheme, credentials, service: service_ })
+})
