@@ -426,6 +426,656 @@ export interface paths {
         patch: operations["appendToUpload"];
         trace?: never;
     };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/multi/events/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Events of several runs
+         * @description Of each run that exists the events that it has, by its UUID. Otherwise as for one run.
+         */
+        get: operations["readEventsOfRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headEventsOfRuns"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/orgs/{owner}/runs/multi/events/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Events of several runs
+         * @description Of each run that exists the events that it has, by its UUID. Otherwise as for one run.
+         */
+        get: operations["readEventsOfOrganization"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headEventsOfOrganization"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/orgs/{owner}/teams/{team}/runs/multi/events/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Team of the organisation. It chooses nothing.
+                 * @example research
+                 */
+                team: components["parameters"]["Team"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Events of several runs
+         * @description Of each run that exists the events that it has, by its UUID. Otherwise as for one run.
+         */
+        get: operations["readEventsOfTeam"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headEventsOfTeam"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/artifacts/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * One level of the artifacts of a run
+         * @description The files with their sizes in bytes and the names of the folders, both sorted by name. A path that is a file lists that file. What is not there, the run too, is listed as nothing, with the reason in `error`.
+         */
+        get: operations["readArtifactsTree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headArtifactsTree"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/artifact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read an artifact
+         * @description As `GET` of a file below `/outputs`, ranges and conditions included. With `stream`, what is safe to be shown is shown in place; with `render`, a notebook (`.ipynb`) is given as a page without scripts.
+         */
+        get: operations["readArtifact"];
+        put?: never;
+        /**
+         * Upload a file
+         * @description A form with the file in `upload_file` and, behind it as the client sends it or before it, `json` with what is to become of it. With `untar`, an archive (tar, tar.gz or zip) is unpacked into the folder `path`/name of the file; else
+         *     the file is stored under its name in `path`. A file that is there is replaced, or with `overwrite` as false kept. The answer comes when all of it is stored, and a refused archive has changed nothing.
+         */
+        post: operations["uploadArtifact"];
+        /**
+         * Delete a file
+         * @description Never a folder (400). What is not there is a wrong request (400), as it was to the service that this one stands in for.
+         */
+        delete: operations["deleteArtifact"];
+        options?: never;
+        /** The same, without the body */
+        head: operations["headArtifact"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/embedded_artifact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Show an artifact in a frame
+         * @description As `artifact`, shown in place whatever it is: in a sandbox of the browser, without scripts.
+         */
+        get: operations["readEmbeddedArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headEmbeddedArtifact"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/ro_artifact/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+                /**
+                 * @description Path of the file in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints/model.pt
+                 */
+                path: components["parameters"]["FilePath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Show an artifact in a tab
+         * @description As `embedded_artifact`, with the path in the URL, so that a page finds what it refers to. A `path` in the query comes before it.
+         */
+        get: operations["readReadOnlyArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headReadOnlyArtifact"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Download a folder
+         * @description The folder, or without `path` the run, as a `.tar.gz` that is made while it is sent; its members are named relative to the folder. A file comes as an archive with that file in it, or with `check_path` as it is.
+         */
+        get: operations["downloadArtifacts"];
+        put?: never;
+        /**
+         * Upload an archive
+         * @description As for `artifact`, but the archive is unpacked into `path` itself. A folder that is named by `path` then has what the archive has: what it had besides is removed after everything else is stored. Without `path`, the files of the archive
+         *     are replaced and nothing is removed. With `overwrite` as false, a folder that is there stays as it is, and without `path` only files are added that are not there.
+         */
+        post: operations["uploadArtifacts"];
+        /**
+         * Delete a folder
+         * @description With everything in it. All artifacts of the run go only by `path=/`; without `path` nothing does (400).
+         */
+        delete: operations["deleteArtifacts"];
+        options?: never;
+        /** The same, without the body */
+        head: operations["headDownloadArtifacts"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Logs of a run
+         * @description The lines of all files of `plxlogs`, in order of their time. Older runs have files of lines each in the place of that: one of them comes with each answer, the one after `last_file`. With `last_time`, only later lines, also of a run that is still going on.
+         */
+        get: operations["readLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headLogs"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/events/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Events of a run
+         * @description Of each name that there is the whole course, by columns or as it is stored. With `pkg_assets`, the files of the events and the files that they refer to, as a `.tar.gz` with names relative to the run.
+         */
+        get: operations["readEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headEvents"];
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What a run used
+         * @description As the events of a run; without `names`, all that there are.
+         */
+        get: operations["readResources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headResources"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/{owner}/{project}/{kind}/{id}/outputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        /** Download the outputs of a run, for clients of 0.2 */
+        get: operations["downloadOutputsOf02"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headDownloadOutputsOf02"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/{owner}/{project}/{kind}/{id}/outputs/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Download the outputs of a run
+         * @description All of them as a `.tar.gz` that is made while it is sent; its members are named relative to the run.
+         */
+        get: operations["downloadOutputs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headDownloadOutputs"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/{owner}/{project}/{kind}/{id}/outputs/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * One level of the outputs of a run
+         * @description The files, each with its size in bytes, and the names of the folders, both sorted by name.
+         */
+        get: operations["readOutputsTree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headOutputsTree"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/{owner}/{project}/{kind}/{id}/outputs/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read a file
+         * @description As `GET` of a file below `/outputs`, ranges and conditions included; always to be saved.
+         */
+        get: operations["readOutputsFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headOutputsFile"];
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -487,7 +1137,7 @@ export interface paths {
         delete?: never;
         options?: never;
         /** Can it serve outputs now? Status only */
-        head: operations["headReadiness"];
+        head: operations["headiness"];
         patch?: never;
         trace?: never;
     };
@@ -783,6 +1433,66 @@ export interface components {
                 trouble?: components["schemas"]["StoreTrouble"];
             }[];
         };
+        /** @description Any spelling of a boolean that Polyaxon's clients have, in any case; '' is false. */
+        PolyaxonFlag: string;
+        ArtifactForm: {
+            /** @description The file. Of its name only what follows the last slash or backslash counts. */
+            upload_file: string;
+            /** @description JSON with `untar` (true), `path` (''), `overwrite` (true) and `connection`; in brackets what holds where it is left out. */
+            json?: string;
+        };
+        ArtifactsTree: {
+            /** @description Bytes of each file, by its name. */
+            files: {
+                [key: string]: number;
+            };
+            /** @description Names of the folders. */
+            dirs: string[];
+            /** @description Why there is nothing. */
+            error?: string;
+        };
+        OutputsTree: {
+            /** @description Each file as a pair of its name and its bytes. */
+            files: (string | number)[][];
+            /** @description Names of the folders. */
+            dirs: string[];
+        };
+        Logs: {
+            /** @description To be sent with the next request for a run that goes on; null when there is nothing more to ask for. */
+            last_time: string | null;
+            /** @description To be sent with the next request where `files` names some; null after the last. */
+            last_file: string | null;
+            logs: components["schemas"]["LogLine"][];
+            /** @description Names of the files of an older run. */
+            files: string[];
+        };
+        LogLine: {
+            timestamp?: string;
+            value?: string;
+            node?: string;
+            pod?: string;
+            container?: string;
+        };
+        Events: {
+            data: components["schemas"]["EventCourse"][];
+        };
+        EventCourse: {
+            name: string;
+            kind: string;
+            /** @description With `orient=dict`, lists of the same length - `step`, `timestamp` and one with the kind for its name; with `orient=csv`, the text. */
+            data: {
+                [key: string]: unknown;
+            } | string;
+        };
+        EventsOfRuns: {
+            /** @description By the UUID of the run. */
+            data: {
+                [key: string]: components["schemas"]["EventCourse"][];
+            };
+        };
+        DetailFailure: {
+            [key: string]: string;
+        } | string[] | string;
     };
     responses: {
         /** @description The whole file. Its media type follows from its name. */
@@ -1353,6 +2063,171 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description One level. */
+        ArtifactsTree: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ArtifactsTree"];
+            };
+        };
+        /** @description One level. */
+        OutputsTree: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OutputsTree"];
+            };
+        };
+        /** @description The lines, and what to ask for next. */
+        Logs: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Logs"];
+            };
+        };
+        /** @description The events of each name that there is. */
+        Events: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Events"];
+            };
+        };
+        /** @description The events of each run that there is. */
+        EventsOfRuns: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["EventsOfRuns"];
+            };
+        };
+        /** @description The events, or with `pkg_assets` their files. */
+        EventsOrTarGz: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Events"];
+                "application/gzip": unknown;
+            };
+        };
+        /** @description The archive. Its name ends in `.tar.gz`; it has no length and no ranges. */
+        TarGz: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "Content-Disposition": components["headers"]["Content-Disposition"];
+                "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/gzip": unknown;
+            };
+        };
+        /** @description The archive, whose name ends in `.tar.gz`, or the file as it is. */
+        FileOrTarGz: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "Content-Disposition": components["headers"]["Content-Disposition"];
+                "Content-Security-Policy": components["headers"]["Content-Security-Policy"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "*/*": unknown;
+            };
+        };
+        /** @description All of it is stored. */
+        Done: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description What is wrong, in one sentence. */
+        TextFailure: {
+            headers: {
+                /**
+                 * @description With 405, the methods that there are.
+                 * @example GET, HEAD
+                 */
+                Allow?: string;
+                "Cache-Control": components["headers"]["Cache-Control"];
+                /**
+                 * @description With 416, the size.
+                 * @example bytes *\/23
+                 */
+                "Content-Range"?: string;
+                /**
+                 * @description Seconds until another try may succeed.
+                 * @example 5
+                 */
+                "Retry-After"?: string;
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                /** @example Invalid path: traversal detected */
+                "text/plain": string;
+            };
+        };
+        /** @description What is wrong. Where no path was given, or nothing can be listed there, a list of one sentence; where a file is not there, the sentence itself. */
+        DetailFailure: {
+            headers: {
+                /**
+                 * @description With 405, the methods that there are.
+                 * @example GET, HEAD
+                 */
+                Allow?: string;
+                "Cache-Control": components["headers"]["Cache-Control"];
+                /**
+                 * @description With 416, the size.
+                 * @example bytes *\/23
+                 */
+                "Content-Range"?: string;
+                /**
+                 * @description Seconds until another try may succeed.
+                 * @example 5
+                 */
+                "Retry-After"?: string;
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["DetailFailure"];
+            };
+        };
     };
     parameters: {
         /**
@@ -1601,6 +2476,86 @@ export interface components {
          * @example sha-256=10
          */
         WantReprDigest: string;
+        /**
+         * @description Where Polyaxon runs. It chooses nothing.
+         * @example polyaxon
+         */
+        Namespace: string;
+        /**
+         * @description UUID of the run, with or without dashes.
+         * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+         */
+        Uuid: string;
+        /**
+         * @description Team of the organisation. It chooses nothing.
+         * @example research
+         */
+        Team: string;
+        /**
+         * @description Kind of the events, such as `metric`, `image` or `histogram`.
+         * @example metric
+         */
+        EventKind: string;
+        /**
+         * @description Path of a file or folder in the run. Slashes around it say nothing.
+         * @example outputs/model.pt
+         */
+        ArtifactPath: string;
+        /**
+         * @description Show the artifact in place, where that is safe.
+         * @example true
+         */
+        Stream: components["schemas"]["PolyaxonFlag"];
+        /**
+         * @description Give a notebook as a page.
+         * @example true
+         */
+        Render: components["schemas"]["PolyaxonFlag"];
+        /**
+         * @description Give a file as it is. The older name is `check_file`.
+         * @example true
+         */
+        CheckPath: components["schemas"]["PolyaxonFlag"];
+        /**
+         * @description Time of the last line that is known.
+         * @example 2026-11-27T10:24:57+00:00
+         */
+        LastTime: string;
+        /**
+         * @description Name of the last file that is known.
+         * @example 1543523097
+         */
+        LastFile: string;
+        /**
+         * @description UUIDs with commas between them.
+         * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+         */
+        RunUuids: string;
+        /**
+         * @description Names with commas between them.
+         * @example loss,accuracy
+         */
+        EventNames: string;
+        /**
+         * @description Names with commas between them.
+         * @example cpu,memory
+         */
+        ResourceNames: string;
+        /**
+         * @description By columns (`dict`), or the text that is stored (`csv`).
+         * @example dict
+         */
+        Orient: "dict" | "csv";
+        /**
+         * @description At most so many events of each name, evenly spaced, the first and the last among them.
+         * @example 500
+         */
+        Sample: string;
+        /**
+         * @description Give the files as an archive.
+         * @example true
+         */
+        PkgAssets: components["schemas"]["PolyaxonFlag"];
     };
     requestBodies: {
         /** @description The archive, of any length; its media type does not matter. */
@@ -1629,6 +2584,12 @@ export interface components {
                 "multipart/form-data": components["schemas"]["FileForm"];
                 "application/json": components["schemas"]["Selection"];
                 "application/x-www-form-urlencoded": components["schemas"]["SelectionForm"];
+            };
+        };
+        /** @description The file, and what is to become of it. */
+        ArtifactForm: {
+            content: {
+                "multipart/form-data": components["schemas"]["ArtifactForm"];
             };
         };
     };
@@ -4225,6 +5186,2392 @@ export interface operations {
             507: components["responses"]["InsufficientStorage"];
         };
     };
+    readEventsOfRuns: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description UUIDs with commas between them.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                runs: components["parameters"]["RunUuids"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOfRuns"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headEventsOfRuns: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description UUIDs with commas between them.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                runs: components["parameters"]["RunUuids"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOfRuns"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readEventsOfOrganization: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description UUIDs with commas between them.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                runs: components["parameters"]["RunUuids"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOfRuns"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headEventsOfOrganization: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description UUIDs with commas between them.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                runs: components["parameters"]["RunUuids"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOfRuns"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readEventsOfTeam: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description UUIDs with commas between them.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                runs: components["parameters"]["RunUuids"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Team of the organisation. It chooses nothing.
+                 * @example research
+                 */
+                team: components["parameters"]["Team"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOfRuns"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headEventsOfTeam: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description UUIDs with commas between them.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                runs: components["parameters"]["RunUuids"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Team of the organisation. It chooses nothing.
+                 * @example research
+                 */
+                team: components["parameters"]["Team"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOfRuns"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readArtifactsTree: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ArtifactsTree"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headArtifactsTree: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ArtifactsTree"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+                /**
+                 * @description Show the artifact in place, where that is safe.
+                 * @example true
+                 */
+                stream?: components["parameters"]["Stream"];
+                /**
+                 * @description Give a notebook as a page.
+                 * @example true
+                 */
+                render?: components["parameters"]["Render"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    uploadArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ArtifactForm"];
+        responses: {
+            200: components["responses"]["Done"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            408: components["responses"]["TextFailure"];
+            409: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            415: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+            507: components["responses"]["TextFailure"];
+        };
+    };
+    deleteArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Removed"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            409: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+                /**
+                 * @description Show the artifact in place, where that is safe.
+                 * @example true
+                 */
+                stream?: components["parameters"]["Stream"];
+                /**
+                 * @description Give a notebook as a page.
+                 * @example true
+                 */
+                render?: components["parameters"]["Render"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readEmbeddedArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+                /**
+                 * @description Give a notebook as a page.
+                 * @example true
+                 */
+                render?: components["parameters"]["Render"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headEmbeddedArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+                /**
+                 * @description Give a notebook as a page.
+                 * @example true
+                 */
+                render?: components["parameters"]["Render"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readReadOnlyArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Give a notebook as a page.
+                 * @example true
+                 */
+                render?: components["parameters"]["Render"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+                /**
+                 * @description Path of the file in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints/model.pt
+                 */
+                path: components["parameters"]["FilePath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headReadOnlyArtifact: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Give a notebook as a page.
+                 * @example true
+                 */
+                render?: components["parameters"]["Render"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+                /**
+                 * @description Path of the file in the outputs of the run. Its slashes are slashes of the URL.
+                 * @example checkpoints/model.pt
+                 */
+                path: components["parameters"]["FilePath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    downloadArtifacts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+                /**
+                 * @description Give a file as it is. The older name is `check_file`.
+                 * @example true
+                 */
+                check_path?: components["parameters"]["CheckPath"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FileOrTarGz"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    uploadArtifacts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ArtifactForm"];
+        responses: {
+            200: components["responses"]["Done"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            408: components["responses"]["TextFailure"];
+            409: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            415: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+            507: components["responses"]["TextFailure"];
+        };
+    };
+    deleteArtifacts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: {
+                /**
+                 * @description Change nothing (412) unless the file there has one of these entity-tags, compared strongly; `*` - unless there is a file.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchChange"];
+                /**
+                 * @description Change nothing (412) if there is a file (`*`), or one that has one of these entity-tags.
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchChange"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Removed"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            409: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headDownloadArtifacts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+                /**
+                 * @description Give a file as it is. The older name is `check_file`.
+                 * @example true
+                 */
+                check_path?: components["parameters"]["CheckPath"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FileOrTarGz"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            416: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readLogs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Time of the last line that is known.
+                 * @example 2026-11-27T10:24:57+00:00
+                 */
+                last_time?: components["parameters"]["LastTime"];
+                /**
+                 * @description Name of the last file that is known.
+                 * @example 1543523097
+                 */
+                last_file?: components["parameters"]["LastFile"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Logs"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headLogs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Time of the last line that is known.
+                 * @example 2026-11-27T10:24:57+00:00
+                 */
+                last_time?: components["parameters"]["LastTime"];
+                /**
+                 * @description Name of the last file that is known.
+                 * @example 1543523097
+                 */
+                last_file?: components["parameters"]["LastFile"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Logs"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readEvents: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+                /**
+                 * @description Give the files as an archive.
+                 * @example true
+                 */
+                pkg_assets?: components["parameters"]["PkgAssets"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOrTarGz"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headEvents: {
+        parameters: {
+            query: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Names with commas between them.
+                 * @example loss,accuracy
+                 */
+                names: components["parameters"]["EventNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+                /**
+                 * @description Give the files as an archive.
+                 * @example true
+                 */
+                pkg_assets?: components["parameters"]["PkgAssets"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+                /**
+                 * @description Kind of the events, such as `metric`, `image` or `histogram`.
+                 * @example metric
+                 */
+                kind: components["parameters"]["EventKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventsOrTarGz"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            412: components["responses"]["TextFailure"];
+            413: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    readResources: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Names with commas between them.
+                 * @example cpu,memory
+                 */
+                names?: components["parameters"]["ResourceNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Events"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    headResources: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Names with commas between them.
+                 * @example cpu,memory
+                 */
+                names?: components["parameters"]["ResourceNames"];
+                /**
+                 * @description By columns (`dict`), or the text that is stored (`csv`).
+                 * @example dict
+                 */
+                orient?: components["parameters"]["Orient"];
+                /**
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @example 500
+                 */
+                sample?: components["parameters"]["Sample"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Where Polyaxon runs. It chooses nothing.
+                 * @example polyaxon
+                 */
+                namespace: components["parameters"]["Namespace"];
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description UUID of the run, with or without dashes.
+                 * @example a1b2c3d4e5f647089a0b1c2d3e4f5a6b
+                 */
+                uuid: components["parameters"]["Uuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Events"];
+            400: components["responses"]["TextFailure"];
+            401: components["responses"]["TextFailure"];
+            403: components["responses"]["TextFailure"];
+            404: components["responses"]["TextFailure"];
+            405: components["responses"]["TextFailure"];
+            500: components["responses"]["TextFailure"];
+            502: components["responses"]["TextFailure"];
+            503: components["responses"]["TextFailure"];
+            504: components["responses"]["TextFailure"];
+        };
+    };
+    downloadOutputsOf02: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TarGz"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            413: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    headDownloadOutputsOf02: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TarGz"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            413: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    downloadOutputs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TarGz"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            413: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    headDownloadOutputs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TarGz"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            413: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    readOutputsTree: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["OutputsTree"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    headOutputsTree: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["OutputsTree"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    readOutputsFile: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            416: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    headOutputsFile: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Name of the store to read from; the first one that is configured when it is left out. `/readyz` lists them.
+                 * @example outputs
+                 */
+                connection?: components["parameters"]["Connection"];
+                /**
+                 * @description Path of a file or folder in the run. Slashes around it say nothing.
+                 * @example outputs/model.pt
+                 */
+                path?: components["parameters"]["ArtifactPath"];
+            };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            416: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
     getRoot: {
         parameters: {
             query?: never;
@@ -4362,7 +7709,7 @@ export interface operations {
             };
         };
     };
-    headReadiness: {
+    headiness: {
         parameters: {
             query?: never;
             header?: never;

@@ -25,6 +25,12 @@ function faultsOf(schema: Schema, value: unknown): string {
   return validate(value) ? '' : ajv.errorsText(validate.errors)
 }
 
+/** The media type of failures: a problem, but where clients that were there before read something else. */
+function failureOf(path: string): string {
+  if (path.startsWith('/streams/')) return 'text/plain'
+  return path.startsWith('/api/') ? 'application/json' : 'application/problem+json'
+}
+
 describe('the API description', () => {
   it('names every operation once', () => {
     const ids = endpoints.map(({ operation }) => operation.operationId)
@@ -42,7 +48,7 @@ describe('the API description', () => {
 
   it('has only methods that the validator knows, and changes nothing above a run', () => {
     for (const [path, item] of Object.entries(description.paths)) {
-      const known = path.includes('{id}') || path.startsWith('/uploads') ? METHODS : ['get', 'head']
+      const known = /\{(id|uuid)\}|^\/uploads/.test(path) ? METHODS : ['get', 'head']
       for (const method of Object.keys(item))
         expect([...known, 'parameters'], `${method} ${path}`).toContain(method)
     }
@@ -65,13 +71,13 @@ describe('the API description', () => {
     expect(description.tags.map(({ name }) => name)).toContain(operation.tags[0])
   })
 
-  it.each(named)('%s carries a request id in every response, and a problem in every error', (_, endpoint) => {
+  it.each(named)('%s carries a request id in every response, and a failure in every error', (_, endpoint) => {
     for (const [status, node] of Object.entries(endpoint.operation.responses)) {
       const response = resolve(description, node)
       const id = resolve(description, response.headers!['X-Request-Id']!)
       expect(id.required, status).toBe(true)
       if (Number(status) >= 400 && !(endpoint.path === '/readyz' && status === '503'))
-        expect(Object.keys(response.content!), status).toEqual(['application/problem+json'])
+        expect(Object.keys(response.content!), status).toEqual([failureOf(endpoint.path)])
     }
   })
 

@@ -41,16 +41,26 @@ function declaredResponse(
   findPaths: (urlPath: string) => string[],
   { method, url, status }: ObservedResponse,
 ): Response | undefined {
-  const paths = findPaths(url.split('?', 1)[0]!).map(path => description.paths[path]!)
+  const [urlPath = ''] = url.split('?', 1)
+  // There a slash at the end says nothing.
+  const sought = urlPath.startsWith('/api/v1') ? urlPath.replace(/\/$/, '') : urlPath
+  const paths = findPaths(sought).map(path => description.paths[path]!)
   const declared = METHODS.find(one => one === (method.toLowerCase() as Method))
   const path = paths.find(one => declared !== undefined && one[declared] !== undefined)
   if (path !== undefined && declared !== undefined) {
     const response = path[declared]!.responses[status]
     return response && resolve(description, response)
   }
-  const fallback = paths.length > 0 ? 'MethodNotAllowed' : 'NotFound'
+  const fallback = fallbackOf(url, paths.length > 0)
   if (status !== (paths.length > 0 ? 405 : 404)) return undefined
   return resolve<Response>(description, { $ref: `#/components/responses/${fallback}` })
+}
+
+/** How a URL or a method outside the description is refused: in the words of the tree that it is in. */
+function fallbackOf(url: string, isKnownUrl: boolean): string {
+  if (url.startsWith('/streams/v1')) return 'TextFailure'
+  if (url.startsWith('/api/v1')) return 'DetailFailure'
+  return isKnownUrl ? 'MethodNotAllowed' : 'NotFound'
 }
 
 type Compile = (schema: Schema) => ValidateFunction

@@ -94,7 +94,7 @@ function routeOf(path: string): Route {
   if (alone !== undefined) return { resource: alone, reference, tail: '' }
   const [name = '', ...tail] = rest
   const withTail = Object.hasOwn(RESOURCES_WITH_TAIL, name) ? RESOURCES_WITH_TAIL[name] : undefined
-  if (withTail === undefined || tail.length === 0) throw nothingHere()
+  if (withTail === undefined || tail.join('') === '') throw nothingHere()
   return { resource: withTail, reference, tail: decodeURIComponent(tail.join('/')) }
 }
 
