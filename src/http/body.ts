@@ -1,5 +1,6 @@
 // The body of a request: what its head says of it, asking for it, and taking leave of one that is not read to its end.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { AppError } from '../errors.ts'
 
 /** Read after a refusal, so that it gets to a client that is still sending: closing with unread bytes resets the connection, and takes the answer along. */
 const LINGER_BYTES = 16 * 1024 * 1024
@@ -7,6 +8,12 @@ const LINGER_MS = 2_000
 
 /** Answers that are whole, but not ended yet. */
 const lingering = new WeakSet<ServerResponse>()
+
+/** Answers that say what came of a change, whatever the body is. */
+const bodiless = new WeakSet<ServerResponse>()
+
+/** Answers in whose place the connection was told that the body is no body. */
+const refused = new WeakSet<ServerResponse>()
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
@@ -29,6 +36,24 @@ export function invite({ headers, httpVersionMinor }: IncomingMessage, response:
 export function bodyBytes(request: IncomingMessage, response: ServerResponse): AsyncIterable<Uint8Array> {
   invite(request, response)
   return { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) }
+}
+
+/**
+ * Begins a change that does not read the body, if there is one. From here on a fault in the body may not be answered as if nothing was done; fails where that has happened.
+ */
+export function beginWithoutBody(response: ServerResponse): void {
+  if (refused.has(response))
+    throw new AppError('Aborted', 'The body of the request is not valid, and nothing was changed.', {
+      op: 'receive',
+    })
+  bodiless.add(response)
+}
+
+/** Whether a fault in the body that is still coming can be the answer; what would be done without reading it is then not begun any more. */
+export function refuseBody(response: ServerResponse): boolean {
+  if (response.headersSent || response.req.complete || bodiless.has(response)) return false
+  refused.add(response)
+  return true
 }
 
 /** Whether the client has more to send than was read. */

@@ -9,7 +9,7 @@ import type { Removal } from '../store/store.ts'
 import { PartlyReceived } from './partly-received.ts'
 import type { ReceivedFile } from './partly-received.ts'
 import { PartlyRemoved } from './partly-removed.ts'
-import { endAnswer, isLingering } from './body.ts'
+import { endAnswer, isLingering, refuseBody } from './body.ts'
 
 const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string]>> = {
   NotFound: [404, 'Not found'],
@@ -199,7 +199,7 @@ const READING_MS = 2_000
  * Answers what is no request, or not in time, and closes the connection: nothing that follows on it can be understood.
  *
  * `before` is the last response on the connection. When it is under way, nothing can be said without getting into its body; when nothing of it was sent and the fault is in the body
- * of its request, this is its answer.
+ * of its request, this is its answer, unless the request has begun a change that needs no body: of that nobody knows yet what comes. Where it has its answer, there is nothing to add.
  */
 export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, before?: ServerResponse): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
@@ -210,12 +210,13 @@ export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, bef
     before.end()
     return
   }
-  const isItsAnswer = before?.headersSent === false && !before.req.complete
+  const isItsAnswer = before !== undefined && refuseBody(before)
   if (before?.writableEnded === false && !isItsAnswer) {
     socket.destroy()
     return
   }
-  if (before?.writableFinished === false && !isItsAnswer) {
+  const isAnswered = before !== undefined && !(before.writableFinished && before.req.complete)
+  if (isAnswered && !isItsAnswer) {
     socket.end()
     return
   }

@@ -3,9 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { storeError } from '../../src/store/failure.ts'
 import { parsePath, type ArtifactPath } from '../../src/store/path.ts'
 import type { ArtifactStore, Entry, Removal } from '../../src/store/store.ts'
+import { Connection } from '../faults/connection.ts'
 import { CHANGED_STORES, CountingStore, type ChangedStore } from '../support/changed-stores.ts'
 import { ask } from '../support/checked.ts'
 import { json, type Answer, type Ask } from '../support/client.ts'
+import { until } from '../support/process.ts'
 import { startService, type Service } from '../support/service.ts'
 
 const ID = 'ann/mnist/experiments/1'
@@ -244,17 +246,19 @@ class Copying extends CountingStore {
 
   copy: NonNullable<ArtifactStore['copy']> = async (from, to, options) => {
     this.asked.push('copy')
-    return this.#put(from, to, options)
+    return this.put(from, to, options)
   }
 
   move: NonNullable<ArtifactStore['move']> = async (from, to, options) => {
     this.asked.push('move')
-    const entry = await this.#put(from, to, options)
+    const entry = await this.put(from, to, options)
     await this.remove(from)
     return entry
   }
 
-  async #put(...[from, to, options]: Parameters<NonNullable<ArtifactStore['copy']>>): Promise<Entry> {
+  protected async put(
+    ...[from, to, options]: Parameters<NonNullable<ArtifactStore['copy']>>
+  ): Promise<Entry> {
     const artifact = await this.open(from)
     const pending = await this.create(to, options)
     for await (const chunk of artifact.read(0, artifact.entry.size)) await pending.write(chunk)
@@ -346,6 +350,79 @@ it('a move whose source changes meanwhile leaves it, and says that the copy is t
   )
   expect((await send('GET', `${RUN}/a.txt`)).text).toBe('changed')
   expect((await send('GET', `${RUN}/x`)).text).toBe('a.txt')
+})
+
+describe('a body that nobody asked for, and that is not framed as one', () => {
+  /** Changes files when it is let, however the client stands. */
+  class Held extends Copying {
+    reached = 0
+    let = Promise.withResolvers<undefined>()
+
+    override remove: CountingStore['remove'] = async path => this.#hold(() => super.remove(path))
+    override removeAll: CountingStore['removeAll'] = async path => this.#hold(() => super.removeAll(path))
+    override copy: Copying['copy'] = async (from, to) => this.#hold(() => this.put(from, to))
+    override move: Copying['move'] = async (from, to) =>
+      this.#hold(async () => {
+        const entry = await this.put(from, to)
+        await super.remove(from)
+        return entry
+      })
+
+    async #hold<T>(change: () => Promise<T>): Promise<T> {
+      this.reached += 1
+      await this.let.promise
+      return change()
+    }
+  }
+
+  let held: Held
+  beforeEach(async () => {
+    held = new Held()
+    await serve(held)
+  })
+  afterEach(() => held.let.resolve(undefined))
+
+  const CHANGES = [
+    ['DELETE', '/a.txt'],
+    ['DELETE', '/folder/?recursive=true'],
+    ['POST', '/a.txt?copyTo=new.txt'],
+    ['POST', '/a.txt?moveTo=new.txt'],
+  ] as const
+  const headOf = (method: string, path: string): string =>
+    `${method} ${RUN}${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`
+  const FAULT = 'zz\r\n'
+
+  it.each(CHANGES)('gets %s %s no answer that denies what is under way', async (method, path) => {
+    const connection = await Connection.open(service.port)
+    connection.send(headOf(method, path))
+    await until(() => held.reached === 1)
+    connection.send(FAULT)
+    expect((await connection.drain()).bytes).toBe(0)
+    held.let.resolve(undefined)
+    const before = all()
+    await until(async () => (await contents()).sort().join() !== before.join())
+  })
+
+  it.each(CHANGES)('refuses %s %s, or has it done, not both', async (method, path) => {
+    const connection = await Connection.open(service.port)
+    held.let.resolve(undefined)
+    connection.send(headOf(method, path) + FAULT)
+    expect((await connection.head()).status).toBe(400)
+    connection.destroy()
+    // Time enough for what must not come.
+    for (let i = 0; i < 5; i++) await send('GET', `${RUN}/b.txt`)
+    expect(held.reached).toBe(0)
+    await expectOnly()
+  })
+
+  it.each(CHANGES)('is not answered beside %s %s', async (method, path) => {
+    const connection = await Connection.open(service.port)
+    held.let.resolve(undefined)
+    connection.send(headOf(method, path))
+    expect((await connection.head()).status).toBe(method === 'DELETE' ? 204 : 201)
+    connection.send(FAULT)
+    expect((await connection.drain()).bytes).toBe(0)
+  })
 })
 
 describe('a folder of which a part cannot be removed', () => {
