@@ -81,7 +81,8 @@ export class AppError extends Error {
     this.op = context.op
     this.path = context.path
     this.trouble = context.trouble
-    this.temporary = context.temporary ?? (kind === 'Unavailable' || kind === 'RateLimited')
+    this.temporary =
+      context.temporary ?? (kind === 'Unavailable' || kind === 'RateLimited' || kind === 'Locked')
   }
 }
 

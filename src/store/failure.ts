@@ -14,6 +14,7 @@ export type StoreErrorKind = Extract<
   | 'InvalidArgument'
   | 'PermissionDenied'
   | 'Changed'
+  | 'Locked'
   | 'TooLarge'
   | 'NoSpace'
   | 'Unavailable'
@@ -31,6 +32,7 @@ const MESSAGES: Readonly<Record<StoreErrorKind, (subject: string) => string>> = 
   PermissionDenied: subject =>
     `The service has no permission to read ${subject}: change the mode or the owner.`,
   Changed: subject => `${subject} changed while it was being read: ask for it again.`,
+  Locked: subject => `Something is being written to ${subject}: try again when that has ended.`,
   TooLarge: subject => `${subject} is larger than the outputs store can hold.`,
   NoSpace: subject => `The outputs store has no space for ${subject}: it is full, or a quota is used up.`,
   Unavailable: () => 'The outputs store cannot be reached: try again later.',

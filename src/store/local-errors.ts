@@ -13,6 +13,8 @@ const KINDS: Readonly<Record<string, StoreErrorKind>> = {
   ENODEV: 'NotFound',
   ENAMETOOLONG: 'InvalidPath',
   EISDIR: 'IsDirectory',
+  // Of a folder that was just emptied.
+  ENOTEMPTY: 'Locked',
   EACCES: 'PermissionDenied',
   EPERM: 'PermissionDenied',
   EROFS: 'PermissionDenied',

@@ -23,6 +23,9 @@ const BATCH = 256
 const MAX_FAILURES = 100
 /** Removing while reading a folder may skip names on some file systems, so it is read again as long as that finds more. */
 const MAX_PASSES = 100
+/** How often a folder is emptied into which others write just before it goes. */
+const MAX_ATTEMPTS = 3
+const DOT = 46
 
 /** `ArtifactStore.remove`. */
 export async function removeFile(
@@ -77,7 +80,7 @@ export async function removeTree(
       return { removed: 1, failures: [] }
     }
     if (!found.isDirectory()) throw storeError(path === ROOT ? 'NotFound' : 'NotDirectory', 'remove', path)
-    const tree = new TreeRemoval(options, calls)
+    const tree = new TreeRemoval(options, calls, located.isLocal)
     await tree.remove(target, path)
     await syncFolder(located.at)
     return tree.result
@@ -89,12 +92,14 @@ export async function removeTree(
 class TreeRemoval {
   readonly #options: RemoveAllOptions
   readonly #calls: CallBudget
+  readonly #isLocal: boolean
   readonly #failures: RemovalFailure[] = []
   #removed = 0
 
-  constructor(options: RemoveAllOptions, calls: CallBudget) {
+  constructor(options: RemoveAllOptions, calls: CallBudget, isLocal: boolean) {
     this.#options = options
     this.#calls = calls
+    this.#isLocal = isLocal
   }
 
   get result(): Removal {
@@ -103,21 +108,29 @@ class TreeRemoval {
 
   /** Removes the folder at the disk path `target`, whose path is `path`; whether it is gone. */
   async remove(target: string | Buffer, path: ArtifactPath): Promise<boolean> {
-    try {
-      // Never through a link that took the folder's place a moment ago.
-      const folder = await open(target, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    for (let attempt = 1; ; attempt++) {
       try {
-        if (!(await this.#empty(folder, target, path))) return false
-      } finally {
-        await folder.close()
+        return await this.#attempt(target, path)
+      } catch (error) {
+        const code = errnoOf(error)
+        if (code === 'ENOENT') return true
+        if (code === 'ENOTEMPTY' && attempt < MAX_ATTEMPTS) continue
+        this.#fail(path, error)
+        return false
       }
-      await rmdir(target)
-      return true
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return true
-      this.#fail(path, error)
-      return false
     }
+  }
+
+  async #attempt(target: string | Buffer, path: ArtifactPath): Promise<boolean> {
+    // Never through a link that took the folder's place a moment ago.
+    const folder = await open(target, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    try {
+      if (!(await this.#empty(folder, target, path))) return false
+    } finally {
+      await folder.close()
+    }
+    await rmdir(target)
+    return true
   }
 
   /** Whether nothing is left in it that is known. */
@@ -162,7 +175,7 @@ class TreeRemoval {
     for (const [index, error] of errors.entries()) {
       const inside = pathIn(path, names[index]!)
       if (error === undefined) {
-        this.#removed += 1
+        if (!this.#isTransient(names[index]!)) this.#removed += 1
         continue
       }
       const code = errnoOf(error)
@@ -181,6 +194,11 @@ class TreeRemoval {
     if ((await attributesOf(target))?.isDirectory() !== false) return this.remove(target, path)
     this.#fail(path, error)
     return false
+  }
+
+  /** What is unfinished goes too, but was never an artifact. */
+  #isTransient(name: Buffer): boolean {
+    return name[0] === DOT && isTransientName(name.toString('latin1'), this.#isLocal)
   }
 
   #fail(path: ArtifactPath, error: unknown): void {

@@ -231,6 +231,48 @@ describe('what is written to a local path', () => {
   })
 })
 
+describe('a folder that is removed while others write into it', () => {
+  it('goes with what came meanwhile', async () => {
+    tree.write('run/folder/file', 'file')
+    // Between the look that finds it empty, the second one, and its removal.
+    let looks = 0
+    const onProgress = (): void => {
+      const isEmpty = existsSync(tree.at('run/folder')) && onDisk(tree.at('run/folder')).length === 0
+      if (isEmpty && ++looks % 2 === 0 && looks <= 4) tree.write('run/folder/late', 'late')
+    }
+    expect(await store.removeAll(at('run'), { onProgress })).toEqual({ removed: 3, failures: [] })
+    expect(onDisk()).toEqual([])
+  })
+
+  it('stays where that does not end, which may be better later', async () => {
+    tree.write('run/folder/file', 'file')
+    tree.write('run/other', 'other')
+    const onProgress = (): void => tree.write('run/folder/late', 'late')
+    const { failures } = await store.removeAll(at('run'), { onProgress })
+    expect(failures).toMatchObject([
+      {
+        path: 'run/folder',
+        error: {
+          kind: 'Locked',
+          temporary: true,
+          path: 'run/folder',
+          message: expect.stringContaining("'run/folder'") as string,
+        },
+      },
+    ])
+    expect(onDisk()).toEqual(['run', 'run/folder', 'run/folder/late'])
+  })
+
+  it('takes what is unfinished in it along, but counts files only', async () => {
+    tree.write('run/file', 'file')
+    tree.write('run/.polyaxon-outputs-write-3f0c9d2e-0000-4000-8000-000000000000', 'unfinished')
+    tree.write(`run/deep/${lockName('file')}`, '')
+    tree.write('run/.hidden', 'hidden')
+    expect(await store.removeAll(at('run'))).toEqual({ removed: 2, failures: [] })
+    expect(onDisk()).toEqual([])
+  })
+})
+
 describe('processes that share a local path', () => {
   it('count together without losing one, by If-Match alone', async () => {
     tree.write('counter', '0')
