@@ -84,6 +84,7 @@ function isSame(a: Stats, b: Stats): boolean {
 
 async function acquire(lock: string, folder: string, path: ArtifactPath): Promise<Held> {
   const endsAtMs = performance.now() + PATIENCE_MS
+  let nowMs: (() => number) | undefined
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
     try {
       const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
@@ -96,16 +97,35 @@ async function acquire(lock: string, folder: string, path: ArtifactPath): Promis
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error
     }
-    if (await removedStale(lock, folder)) continue
+    nowMs ??= await clockOf(folder)
+    if (await removedStale(lock, folder, nowMs)) continue
     if (performance.now() > endsAtMs) throw storeError('Unavailable', 'write', path)
     await sleep(pauseMs * (0.5 + Math.random()))
   }
 }
 
+/** The time as files in `folder` get it: from the server of a shared volume, whose clock may be another than ours. Where none can be made there, ours has to do. */
+async function clockOf(folder: string): Promise<() => number> {
+  const sample = `${folder}/${PENDING_FILE_PREFIX}${randomUUID()}`
+  try {
+    const file = await open(sample, 'wx', 0o600)
+    try {
+      const { mtimeMs } = await file.stat()
+      const sinceMs = performance.now()
+      return () => mtimeMs + performance.now() - sinceMs
+    } finally {
+      await file.close()
+      await unlink(sample)
+    }
+  } catch {
+    return Date.now
+  }
+}
+
 /** Whether there was a lock that nobody holds any more. Two that find it at once must not both remove it: the second would remove the first one's new lock. */
-async function removedStale(lock: string, folder: string): Promise<boolean> {
+async function removedStale(lock: string, folder: string, nowMs: () => number): Promise<boolean> {
   const found = await stat(lock).catch(() => undefined)
-  if (found === undefined || Date.now() - found.mtimeMs < STALE_MS) return false
+  if (found === undefined || nowMs() - found.mtimeMs < STALE_MS) return false
   const aside = `${folder}/${PENDING_FILE_PREFIX}${randomUUID()}`
   try {
     await rename(lock, aside)

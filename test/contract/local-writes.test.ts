@@ -294,6 +294,24 @@ describe('processes that share a local path', () => {
     expect(await contentOf(store, 'run/file')).toBe('late')
     expect(onDisk()).toEqual(['run', 'run/file'])
   })
+  it.each([
+    ['ahead of', 1],
+    ['behind', -1],
+  ])('tell the age of a lock where the clock of their machine is %s that of the volume', async (_, sign) => {
+    const lock = `run/${lockName('file')}`
+    const now = Date.now.bind(Date)
+    vi.spyOn(Date, 'now').mockImplementation(() => now() + sign * 300_000)
+    tree.write(lock, '')
+    const waiting = put(store, 'run/file', bytes('late'))
+    await new Promise(resolve => setTimeout(resolve, 150))
+    await expect(store.stat(at('run/file'))).rejects.toMatchObject({ kind: 'NotFound' })
+    const longAgo = new Date(now() - 120_000)
+    utimesSync(tree.at(lock), longAgo, longAgo)
+    await waiting
+    expect(await contentOf(store, 'run/file')).toBe('late')
+    expect(onDisk()).toEqual(['run', 'run/file'])
+  })
+
   it('do not change what was given up while they waited', async () => {
     tree.write('run/file', 'kept')
     tree.write(`run/${lockName('file')}`, '')
