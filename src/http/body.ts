@@ -9,8 +9,8 @@ const LINGER_MS = 2_000
 /** Answers that are whole, but not ended yet. */
 const lingering = new WeakSet<ServerResponse>()
 
-/** Answers that say what came of a change, whatever the body is. */
-const bodiless = new WeakSet<ServerResponse>()
+/** Answers that say what came of a change, whatever is wrong with the body. */
+const changing = new WeakSet<ServerResponse>()
 
 /** Answers in whose place the connection was told that the body is no body. */
 const refused = new WeakSet<ServerResponse>()
@@ -39,19 +39,19 @@ export function bodyBytes(request: IncomingMessage, response: ServerResponse): A
 }
 
 /**
- * Begins a change that does not read the body, if there is one. From here on a fault in the body may not be answered as if nothing was done; fails where that has happened.
+ * Begins a change that does not wait for the end of the body. From here on a fault in the body may not be answered as if nothing was done; fails where that has happened.
  */
-export function beginWithoutBody(response: ServerResponse): void {
+export function beginChange(response: ServerResponse): void {
   if (refused.has(response))
     throw new AppError('Aborted', 'The body of the request is not valid, and nothing was changed.', {
       op: 'receive',
     })
-  bodiless.add(response)
+  changing.add(response)
 }
 
-/** Whether a fault in the body that is still coming can be the answer; what would be done without reading it is then not begun any more. */
+/** Whether a fault in the body that is still coming can be the answer; what would be done before its end is then not begun any more. */
 export function refuseBody(response: ServerResponse): boolean {
-  if (response.headersSent || response.req.complete || bodiless.has(response)) return false
+  if (response.headersSent || response.req.complete || changing.has(response)) return false
   refused.add(response)
   return true
 }

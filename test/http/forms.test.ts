@@ -598,3 +598,28 @@ describe('a form on its way', () => {
     connection.destroy()
   })
 })
+
+describe('a body that stops being framed as one', () => {
+  beforeEach(() => serve(new CountingStore()))
+  const chunk = (bytes: Buffer): Buffer =>
+    Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
+  const head = `POST ${RUN} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${FORM_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n`
+
+  it('gets no answer that denies the files which are there', async () => {
+    const connection = await Connection.open(service.port)
+    connection.send(head)
+    const begun = Buffer.concat([filePart('one.txt', 'kept'), filePart('two.txt', 'begun').subarray(0, -4)])
+    connection.send(chunk(begun).toString('latin1'))
+    await until(async () => (await ask(`${service.url}${RUN}one.txt`)).status === 200)
+    connection.send('zz\r\n')
+    expect((await connection.drain()).bytes).toBe(0)
+    expect((await ask(`${service.url}${RUN}two.txt`)).status).toBe(404)
+  })
+
+  it('is refused where nothing was begun', async () => {
+    const connection = await Connection.open(service.port)
+    connection.send(`${head}zz\r\n`)
+    expect((await connection.head()).status).toBe(400)
+    connection.destroy()
+  })
+})

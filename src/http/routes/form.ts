@@ -1,10 +1,11 @@
 // Files by a form: POST of multipart/form-data on a folder, into which they come under the names that they have in the form.
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { AppError } from '../../errors.ts'
 import type { Run } from '../../runs/runs.ts'
 import { joinPath, parsePath } from '../../store/path.ts'
 import type { ArtifactPath } from '../../store/path.ts'
 import type { ArtifactStore } from '../../store/store.ts'
+import { beginChange } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { formatEntityTag } from '../entity-tag.ts'
@@ -47,14 +48,20 @@ class Intake {
   readonly files: ReceivedFile[] = []
   readonly #store: ArtifactStore
   readonly #folder: ArtifactPath
+  readonly #response: ServerResponse
   readonly #headers: IncomingHttpHeaders
   readonly #maxBytes: number
   readonly #signal: AbortSignal
   readonly #written = new Set<ArtifactPath>()
 
-  constructor({ request, query, dependencies, signal }: Asked, store: ArtifactStore, folder: ArtifactPath) {
+  constructor(
+    { request, response, query, dependencies, signal }: Asked,
+    store: ArtifactStore,
+    folder: ArtifactPath,
+  ) {
     this.#store = store
     this.#folder = folder
+    this.#response = response
     const { headers } = request
     this.#headers = query.overwrite === false ? { ...headers, 'if-none-match': '*' } : headers
     this.#maxBytes = dependencies.uploads.maxBytes
@@ -80,6 +87,8 @@ class Intake {
     if (this.#written.has(path))
       throw new AppError('AlreadyExists', 'The form has another file of this name.', { op: 'receive', path })
     const { exists, precondition } = await checkConditions(this.#store, path, this.#headers, signal)
+    // This file is kept whatever becomes of those behind it.
+    beginChange(this.#response)
     const pending = await this.#store.create(path, { signal, ...(precondition && { precondition }) })
     const { size, etag } = await receive(bytes, pending, { maxBytes: this.#maxBytes, signal })
     this.#written.add(path)

@@ -4,7 +4,7 @@ import type { Run } from '../../runs/runs.ts'
 import { joinPath, parsePath, ROOT } from '../../store/path.ts'
 import type { ArtifactPath } from '../../store/path.ts'
 import type { ArtifactStore, ChangeOptions, RemovalFailure } from '../../store/store.ts'
-import { beginWithoutBody } from '../body.ts'
+import { beginChange } from '../body.ts'
 import { checkOnFolder, conditionsAt, conditionFailed, hasConditions } from '../change-conditions.ts'
 import { PartlyRemoved } from '../partly-removed.ts'
 import { bodyOf } from '../validate.ts'
@@ -21,7 +21,7 @@ export async function answerRemoval(asked: Asked, run: Run, target: ArtifactTarg
   const { path } = target
   if (path === ROOT && !target.isRun)
     throw refused('This is no way to name a run: to delete all of it, end its URL with its id and one slash.')
-  beginWithoutBody(asked.response)
+  beginChange(asked.response)
   if (target.slash) await removeFolder(asked, run.store, path)
   else await removeFile(asked, run.store, path)
   asked.response.statusCode = 204

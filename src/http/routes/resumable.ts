@@ -6,7 +6,7 @@ import { noSuchUpload, type ResumableUploads, type Upload } from '../../content/
 import { AppError, isAppError } from '../../errors.ts'
 import { renamed } from '../../store/failure.ts'
 import { ROOT } from '../../store/path.ts'
-import { beginWithoutBody, hasBody } from '../body.ts'
+import { beginChange, hasBody } from '../body.ts'
 import { checkChange } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
 import { checkSize } from '../receive.ts'
@@ -188,7 +188,7 @@ async function answerDelete(asked: AskedOfUpload): Promise<void> {
   const { response, uploads, id, dependencies } = asked
   if (dependencies.gate.authorize !== undefined)
     await admitTo(asked, uploadTarget((await uploads.find(id)).metadata))
-  beginWithoutBody(response)
+  beginChange(response)
   await uploads.remove(id)
   response.statusCode = 204
   response.end()

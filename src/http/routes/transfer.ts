@@ -4,7 +4,7 @@ import type { Run } from '../../runs/runs.ts'
 import { parsePath, ROOT } from '../../store/path.ts'
 import type { ArtifactPath } from '../../store/path.ts'
 import type { ArtifactStore, ChangeOptions, Entry } from '../../store/store.ts'
-import { beginWithoutBody } from '../body.ts'
+import { beginChange } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { hrefOf } from '../listing-view.ts'
@@ -26,7 +26,7 @@ export async function answerTransfer(asked: Asked, run: Run, target: ArtifactTar
     })
   const { exists, precondition } = await checkConditions(store, to, request.headers, signal)
   const options: Options = { signal, ...(precondition && { precondition }) }
-  beginWithoutBody(response)
+  beginChange(response)
   try {
     const transfer = query.moveTo === undefined ? copy : move
     const entry = await transfer(store, source, to, options)

@@ -3,7 +3,7 @@ import { unpack } from '../../content/unpack.ts'
 import { AppError } from '../../errors.ts'
 import type { Run } from '../../runs/runs.ts'
 import type { ArtifactPath } from '../../store/path.ts'
-import { bodyBytes, bodySize } from '../body.ts'
+import { beginChange, bodyBytes, bodySize } from '../body.ts'
 import { checkOnFolder } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { expectedDigests } from '../expected-digests.ts'
@@ -30,6 +30,8 @@ export async function answerUnpacking(asked: Asked, run: Run, folder: ArtifactPa
   checkSize(size, maxBytes)
   const digests = expectedDigests(request.headers)
   const body = bodyBytes(request, response)
+  // What has come of it is kept, or removed, before its end is known.
+  beginChange(response)
   const archive = checked(body, { size, maxBytes, digests, idleMs: idleTimeoutMs, signal })
   try {
     const written = await unpack(run.store, folder, format, archive, {
