@@ -1,14 +1,13 @@
 // `delivery: x-accel` behind a real nginx that sends the files itself.
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, parseByteRanges } from '../support/client.ts'
 import type { Answer, Ask } from '../support/client.ts'
-import { until } from '../support/process.ts'
+import { startNginx, type Nginx } from '../support/nginx.ts'
 import { startService } from '../support/service.ts'
 import type { Service } from '../support/service.ts'
 
@@ -16,30 +15,10 @@ const missing = process.env['REQUIRE_TOOLS'] !== '1' && spawnSync('nginx', ['-v'
 const RUN = 'ann/mnist/experiments/1'
 const NAMES = ['model.bin', 'a b+c%41?#&;=.txt', 'größe 😀.csv', `quote'"\\.txt`, '..x', 'line\nbreak.txt']
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
-
 /** What an operator writes, apart from the paths of this test. */
-const configuration = (work: string, root: string, port: number, service: number): string => `
-daemon off;
-worker_processes 1;
-pid ${work}/nginx.pid;
-error_log ${work}/error.log;
-events {}
-http {
-  access_log off;
-  client_body_temp_path ${work}/body;
-  proxy_temp_path ${work}/proxy;
-  fastcgi_temp_path ${work}/fastcgi;
-  uwsgi_temp_path ${work}/uwsgi;
-  scgi_temp_path ${work}/scgi;
+const configuration = (address: string, root: string, service: number): string => `
   server {
-    listen 127.0.0.1:${port};
+    listen ${address};
     location / {
       proxy_pass http://127.0.0.1:${service};
       proxy_set_header Host $http_host;
@@ -55,15 +34,14 @@ http {
       add_header X-Content-Type-Options $upstream_http_x_content_type_options;
       add_header X-Request-Id $upstream_http_x_request_id;
     }
-  }
-}`
+  }`
 
 describe.skipIf(missing)('behind nginx (needs nginx)', () => {
   const work = mkdtempSync(join(tmpdir(), 'outputs-nginx-'))
   const root = join(work, 'root')
   const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) & 0xff))
   let service: Service
-  let nginx: ChildProcess
+  let nginx: Nginx
   let origin: string
 
   beforeAll(async () => {
@@ -86,25 +64,11 @@ describe.skipIf(missing)('behind nginx (needs nginx)', () => {
         },
       ],
     })
-    const port = await freePort()
-    writeFileSync(join(work, 'nginx.conf'), configuration(work, root, port, service.port))
-    nginx = spawn('nginx', ['-p', work, '-c', join(work, 'nginx.conf')], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let log = ''
-    nginx.stderr!.on('data', (text: Buffer) => (log += text.toString()))
-    origin = `http://127.0.0.1:${port}`
-    const answers = (): Promise<boolean> =>
-      ask(`${origin}/healthz`).then(
-        ({ status }) => status === 200,
-        () => false,
-      )
-    await until(answers, { describe: () => log })
+    nginx = await startNginx(address => configuration(address, root, service.port))
+    origin = nginx.origin
   })
   afterAll(async () => {
-    const ended = new Promise(resolve => nginx.once('exit', resolve))
-    nginx.kill('SIGTERM')
-    await ended
+    await nginx.stop()
     await service.close()
     rmSync(work, { recursive: true })
   })

@@ -101,9 +101,9 @@ it('the examples of the configuration page are the stores that it says they are'
   ])
 })
 
-describe('the pages on kinds of stores', () => {
+describe('the pages on kinds of stores and on Polyaxon', () => {
   const pages = readdirSync(new URL('stores/', docs)).filter(file => file.endsWith('.md'))
-  it.each(pages.flatMap(page => examplesIn(`stores/${page}`)))(
+  it.each([...pages.map(page => `stores/${page}`), 'polyaxon.md'].flatMap(examplesIn))(
     'have an example that works: $title',
     async ({ yaml }) => {
       expect((await storesOf(yaml)).length).toBeGreaterThan(0)
