@@ -127,3 +127,8 @@ export function checksOf(generation: Generation, values: Readonly<Record<string,
 export function viewerConfiguration(): string {
   return /```yaml\n(outputs:\n.*?)```\n/s.exec(page)![1]!
 }
+
+/** How the expression for 0.x ends where logs are served too. */
+export function logsEnding(): string {
+  return /write `(.*?)` as the end of the expression/.exec(page)![1]!
+}

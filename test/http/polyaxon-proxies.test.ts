@@ -19,6 +19,7 @@ import {
   checksOf,
   controllerOf,
   ingressOf,
+  logsEnding,
   nginxOf,
   viewerConfiguration,
   type Generation,
@@ -26,6 +27,8 @@ import {
 
 const RUN2 = `/streams/v1/ns/acme/mnist/runs/${SAMPLE_RUN}`
 const RUN0 = '/api/v1/demo/quick-start/experiments/1'
+/** On another host. */
+const DASHBOARD = 'https://dashboard.example'
 const GOOD = { authorization: 'Token good' }
 
 const SERVED: Readonly<Record<Generation, readonly string[]>> = {
@@ -135,6 +138,15 @@ describe.each(GENERATIONS)('the expression of the Ingress for %s', generation =>
   })
 })
 
+it('the expression for 0.x takes logs as well with the end that the page has for that', () => {
+  const { path } = ingressOf('0.x')
+  const end = logsEnding()
+  const withLogs = new RegExp(`^${path.slice(0, path.indexOf('/outputs('))}${end}`)
+  for (const url of [`${RUN0}/logs`, `${RUN0}/logs/`, `${RUN0}/outputs`, `${RUN0}/outputs/files`])
+    expect(withLogs.test(url), url).toBe(true)
+  for (const url of [RUN0, `${RUN0}/logsx`, `${RUN0}/logs/tree`]) expect(withLogs.test(url), url).toBe(false)
+})
+
 it('the configuration in place of haupt viewer finds runs where haupt viewer keeps them', async () => {
   const cwd = await mkdtemp(join(tmpdir(), 'viewer-'))
   await mkdir(join(cwd, 'polyaxon'))
@@ -164,7 +176,7 @@ describeClient('nginx', findProgram('nginx'), () => {
       await writeFile(file, `/api/v1/ann/mnist/${kind}`)
     }
     for (const name of NAMES) await writeFile(join(root, SAMPLE_RUN, 'outputs', name), name)
-    service = await startService(root)
+    service = await startService(root, { server: { corsOrigins: [DASHBOARD] } })
     polyaxon = await Listening.start(answerAsPolyaxon)
     polyaxon.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
       seenByPolyaxon.push(note(request))
@@ -372,8 +384,14 @@ describeClient('nginx', findProgram('nginx'), () => {
     const name = `nginx ${generation}`
 
     it('leaves preflights, which say nothing of who asks, to the service', async () => {
-      await ask(originOf(name) + SERVED[generation][0]!, { method: 'OPTIONS' })
+      const url = originOf(name) + SERVED[generation][0]!
+      const headers = { origin: DASHBOARD, 'access-control-request-method': 'GET' }
+      const { status, headers: allowed } = await ask(url, { method: 'OPTIONS', headers })
+      expect([status, allowed['access-control-allow-origin']]).toEqual([204, DASHBOARD])
       expect([seenByOutputs.length, asked]).toEqual([1, []])
+      const other = { ...headers, origin: 'https://elsewhere.example' }
+      const refused = await ask(url, { method: 'OPTIONS', headers: other })
+      expect(refused.headers['access-control-allow-origin']).toBeUndefined()
     })
 
     it('does not ask Polyaxon on conditions that are about a file', async () => {
