@@ -88,6 +88,11 @@ export class Archives {
     return this.#inProgress
   }
 
+  /** Members that an archive may have. */
+  get maxEntries(): number {
+    return this.#limits.maxEntries
+  }
+
   /**
    * Finds the members and lays the archive out; no content is read yet. `close()` of the representation gives back its place among the archives in progress
    * and ends its reads.

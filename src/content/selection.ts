@@ -12,6 +12,8 @@ export interface Selection {
    * changes nothing.
    */
   readonly paths?: readonly ArtifactPath[]
+  /** What `paths` names and is not there is left out. */
+  readonly skipsMissing?: boolean
   /** As `paths`, but only the folders of these names. */
   readonly folders?: readonly ArtifactPath[]
   /** Only what matches: files, and empty folders. A folder that matches does not bring its content: that is `folder/**`. */
@@ -33,6 +35,7 @@ export class SelectionFilter {
   readonly #glob: Glob | undefined
   readonly #exclude: readonly Glob[]
   readonly #paths: readonly ArtifactPath[]
+  readonly #skipsMissing: boolean
   readonly #folders: readonly ArtifactPath[]
 
   /** Fails with InvalidArgument for a malformed pattern. */
@@ -40,6 +43,7 @@ export class SelectionFilter {
     this.#glob = selection.glob === undefined ? undefined : compileGlob(selection.glob)
     this.#exclude = (selection.exclude ?? []).map(compileGlob)
     this.#paths = selection.paths ?? []
+    this.#skipsMissing = selection.skipsMissing ?? false
     this.#folders = selection.folders ?? []
   }
 
@@ -60,7 +64,7 @@ export class SelectionFilter {
     const look = { store, folder, signal }
     if (this.#paths.length + this.#folders.length === 0) return this.#globRoots(look)
     const roots = [
-      ...(await eachOf(this.#paths, path => required(path, '', look, entriesAt(path, look)))),
+      ...(await eachOf(this.#paths, path => this.#entriesAt(path, look))),
       ...(await eachOf(this.#folders, path => required(path, '/', look, foldersAt(path, look)))),
     ]
     const unique = new Map(roots.map(root => [rootKey(root), root]))
@@ -70,17 +74,17 @@ export class SelectionFilter {
       .sort((a, b) => compareUtf8(rootKey(a), rootKey(b)))
   }
 
+  #entriesAt(path: ArtifactPath, look: Look): Promise<SelectionRoot[]> {
+    const roots = entriesAt(path, look)
+    return this.#skipsMissing ? roots.catch(noneIfMissing) : required(path, '', look, roots)
+  }
+
   async #globRoots(look: Look): Promise<SelectionRoot[]> {
     const base = (this.#glob?.base ?? '') as ArtifactPath
     if (this.#isLeftOut(base)) return []
     // Nothing but what is in the folder can match, so that it need not be asked for.
     if (base === ROOT || !this.includes(base)) return [{ path: base, entry: undefined }]
-    try {
-      return await entriesAt(base, look)
-    } catch (error) {
-      if (isAppError(error, 'NotFound', 'InvalidPath')) return []
-      throw error
-    }
+    return entriesAt(base, look).catch(noneIfMissing)
   }
 
   /** Whether the path, or a folder that it lies in, is left out. */
@@ -122,6 +126,11 @@ async function entriesAt(path: ArtifactPath, look: Look): Promise<SelectionRoot[
 async function foldersAt(path: ArtifactPath, { store, folder, signal }: Look): Promise<SelectionRoot[]> {
   if (path === ROOT) return [{ path, entry: undefined }]
   return [{ path, entry: await folderAt(store, joinPath(folder, path), { signal }) }]
+}
+
+function noneIfMissing(error: unknown): SelectionRoot[] {
+  if (isAppError(error, 'NotFound', 'InvalidPath')) return []
+  throw error
 }
 
 /** `roots`, with a message that names what was selected where it is not there. */
