@@ -164,7 +164,7 @@ class RowTable<Row> implements Table {
     let before = '{'
     for (const column of this.#columns) {
       yield `${before}${JSON.stringify(column.name)}:[`
-      yield* this.#values(text, column, thinned(this.#rows, sample), signal)
+      if (this.#rows > 0) yield* this.#values(text, column, thinned(this.#rows, sample), signal)
       before = '],'
     }
     yield ']}'

@@ -1,4 +1,5 @@
 // A folder, or a part of it, as an archive.
+import type { ArchiveRequest } from '../../content/archive.ts'
 import type { Selection } from '../../content/selection.ts'
 import type { Run } from '../../runs/runs.ts'
 import type { ArtifactPath } from '../../store/path.ts'
@@ -10,7 +11,7 @@ import type { Query } from '../validate.ts'
 import { answerRepresentation } from './representation.ts'
 import type { Asked } from './outputs.ts'
 
-/** Fails with NotDirectory for a file, and as `Archives.open` does, before anything is sent. */
+/** Of what the client selects. Fails with NotDirectory for a file, and as `Archives.open` does, before anything is sent. */
 export async function answerArchive(
   asked: Asked,
   run: Run,
@@ -18,12 +19,27 @@ export async function answerArchive(
   filename: string,
   format: NonNullable<Query['archive']>,
 ): Promise<void> {
+  const selection = await selectionFrom(asked)
+  await answerSelection(asked, run, { folder, selection, filename, format })
+}
+
+/** Of a selection that the client did not make itself; else as `answerArchive`. */
+export async function answerSelection(
+  asked: Asked,
+  run: Run,
+  {
+    folder,
+    selection,
+    filename,
+    format,
+  }: Pick<ArchiveRequest, 'folder' | 'selection' | 'filename' | 'format'>,
+): Promise<void> {
   const { query, signal, dependencies } = asked
   const request = {
     folder,
     format,
     compress: query.compress ?? false,
-    selection: await selectionFrom(asked),
+    selection,
     filename: `${filename}.${format}`,
     connection: asked.connection,
     scopeKey: run.scopeKey,

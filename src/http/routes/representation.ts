@@ -17,7 +17,7 @@ const ISOLATION = { 'Content-Security-Policy': 'sandbox', 'X-Content-Type-Option
 /** A client may keep it, asks every time whether it is still good, and shares it with nobody. */
 const CACHE = { 'Cache-Control': 'private, no-cache' } as const
 
-/** How often a representation that changed before its first byte is made anew. */
+/** How often an answer that changed before its first byte is made anew. */
 const ATTEMPTS = 3
 
 export interface Answer<R extends Representation> {
@@ -31,18 +31,22 @@ export interface Answer<R extends Representation> {
   elsewhere?(representation: R): Promise<DirectDelivery | undefined>
 }
 
-/** Opens, decides and sends. What changes before the first byte is opened again; what keeps changing is Unavailable. */
+/** Opens, decides and sends. */
 export async function answerRepresentation<R extends Representation>(
   asked: Asked,
   answer: Answer<R>,
 ): Promise<void> {
-  let refusal: AppError | undefined
+  const refusal = await untilUnchanged(asked, () => answerOnce(asked, answer))
+  if (refusal !== undefined) throw refusal
+}
+
+/** What `answer` gives. What changes before the first byte is answered again; what keeps changing is Unavailable. */
+export async function untilUnchanged<T>({ response }: Asked, answer: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      refusal = await answerOnce(asked, answer)
-      break
+      return await answer()
     } catch (error) {
-      if (asked.response.headersSent || asked.response.destroyed || !isAppError(error, 'Changed')) throw error
+      if (response.headersSent || response.destroyed || !isAppError(error, 'Changed')) throw error
       if (attempt >= ATTEMPTS)
         throw new AppError(
           'Unavailable',
@@ -54,7 +58,6 @@ export async function answerRepresentation<R extends Representation>(
         )
     }
   }
-  if (refusal !== undefined) throw refusal
 }
 
 /** The refusal that the request's own conditions ask for; undefined when it was answered. */
