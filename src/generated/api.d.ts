@@ -858,6 +858,9 @@ export interface paths {
         /**
          * Events of a run
          * @description Of each name that there is the whole course, by columns or as it is stored. With `pkg_assets`, the files of the events and the files that they refer to, as a `.tar.gz` with names relative to the run.
+         *
+         *     Columns have the types of all their values, as Polyaxon gives them: whole numbers, numbers (`null` where JSON has none), booleans or text; the JSON of images, histograms and the like stays text.
+         *     Rows that are damaged, longer than 8 Mi characters or still being written are left out.
          */
         get: operations["readEvents"];
         put?: never;
@@ -2559,7 +2562,7 @@ export interface components {
          */
         Orient: "dict" | "csv";
         /**
-         * @description At most so many events of each name, evenly spaced, the first and the last among them.
+         * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
          * @example 500
          */
         Sample: string;
@@ -5225,7 +5228,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -5293,7 +5296,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -5361,7 +5364,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -5424,7 +5427,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -5487,7 +5490,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -5555,7 +5558,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -6846,7 +6849,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -6921,7 +6924,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -6996,7 +6999,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
@@ -7059,7 +7062,7 @@ export interface operations {
                  */
                 orient?: components["parameters"]["Orient"];
                 /**
-                 * @description At most so many events of each name, evenly spaced, the first and the last among them.
+                 * @description At most so many events of each name, evenly spaced, the first and the last among them. Only by columns.
                  * @example 500
                  */
                 sample?: components["parameters"]["Sample"];
