@@ -81,6 +81,13 @@ const REQUESTS: readonly Request[] = [
   ['GET', `${STREAMS}/artifacts`, 'read', RUN],
   ['GET', `${STREAMS}/logs`, 'read', RUN],
   ['GET', `${STREAMS}/events/metric?names=loss`, 'read', RUN],
+  ['GET', `/streams/v1/ns/ann/mnist/runs/multi/events/metric?names=loss&runs=${UUID}`, 'read', RUN],
+  [
+    'GET',
+    `/streams/v1/ns/orgs/ann/runs/multi/events/metric?names=loss&runs=${UUID}`,
+    'read',
+    { ...RUN, project: '' },
+  ],
   ['POST', `${STREAMS}/artifact`, 'change', RUN],
   ['POST', `${STREAMS}/artifacts`, 'change', RUN],
   ['DELETE', `${STREAMS}/artifact?path=a.txt`, 'change', RUN],

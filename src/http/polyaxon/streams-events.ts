@@ -3,13 +3,12 @@ import { assetPaths } from '../../content/event-assets.ts'
 import { eventsJson, type EventsForm } from '../../content/event-file.ts'
 import { openEventText } from '../../content/event-text.ts'
 import { AppError, isAppError } from '../../errors.ts'
-import type { Run } from '../../runs/runs.ts'
 import { nameOf, parsePath, ROOT, type ArtifactPath } from '../../store/path.ts'
 import type { ReadableStore } from '../../store/store.ts'
 import { answerSelection } from '../routes/archive.ts'
 import { untilUnchanged } from '../routes/representation.ts'
 import { sendJsonText } from './answers.ts'
-import { runOf, type PolyaxonAsked } from './asked.ts'
+import { askOfRun, runOf, type PolyaxonAsked } from './asked.ts'
 
 /** The kinds of artifacts that Polyaxon knows, all of which may have events. */
 const KINDS = new Set(
@@ -38,7 +37,7 @@ export async function answerEvents(asked: PolyaxonAsked, kind: string): Promise<
   if (asked.parameters.flag('pkg_assets')) return answerPackage(asked, kind, files)
   const form = formOf(asked)
   await answerJson(asked, async function* () {
-    const run = await runIfAny(asked)
+    const run = await ifAny(runOf(asked))
     yield* wrapped('{"data":[', run && filesJson(run.store, files, form, asked.signal), ']}')
   })
 }
@@ -49,19 +48,21 @@ export async function answerMultiRunEvents(asked: PolyaxonAsked, kind: string): 
   const ids = listed(asked, 'runs')
   const files = eventFiles(kind, listed(asked, 'names'))
   const form = formOf(asked)
-  await answerJson(asked, () => wrapped('{"data":{', runsJson(asked, ids, files, form), '}}'))
+  // Of all of them before anything is sent.
+  const runs: (readonly [id: string, asked: PolyaxonAsked | undefined])[] = []
+  for (const id of ids) runs.push([id, await ifAny(askOfRun(asked, id))])
+  await answerJson(asked, () => wrapped('{"data":{', runsJson(runs, files, form), '}}'))
 }
 
 async function* runsJson(
-  asked: PolyaxonAsked,
-  ids: readonly string[],
+  runs: readonly (readonly [id: string, asked: PolyaxonAsked | undefined])[],
   files: readonly EventFile[],
   form: EventsForm,
 ): AsyncGenerator<string, void> {
   let before = ''
-  for (const id of ids) {
-    const run = await runIfAny({ ...asked, reference: { ...asked.reference, id } })
-    const events = run && filesJson(run.store, files, form, asked.signal)
+  for (const [id, asked] of runs) {
+    const run = asked && (await ifAny(runOf(asked)))
+    const events = asked && run && filesJson(run.store, files, form, asked.signal)
     yield* wrapped(`${before}${JSON.stringify(id)}:[`, events, ']')
     before = ','
   }
@@ -72,7 +73,7 @@ export async function answerResources(asked: PolyaxonAsked): Promise<void> {
   const names = asked.parameters.list('names') ?? []
   const form = formOf(asked)
   await answerJson(asked, async function* () {
-    const run = await runIfAny(asked)
+    const run = await ifAny(runOf(asked))
     const files = run && (names.length > 0 ? resourceFiles(names) : allResourceFiles(run.store, asked.signal))
     yield* wrapped('{"data":[', run && files && filesJson(run.store, files, form, asked.signal), ']}')
   })
@@ -138,9 +139,9 @@ async function* allResourceFiles(store: ReadableStore, signal: AbortSignal): Asy
 }
 
 /** Undefined for a run that is not there. */
-async function runIfAny(asked: PolyaxonAsked): Promise<Run | undefined> {
+async function ifAny<T>(run: Promise<T>): Promise<T | undefined> {
   try {
-    return await runOf(asked)
+    return await run
   } catch (error) {
     if (isAppError(error, 'NotFound')) return undefined
     throw error
@@ -185,7 +186,7 @@ async function* wrapped(
 
 /** The client unpacks what is called .tar.gz into the run's folder. */
 async function answerPackage(asked: PolyaxonAsked, kind: string, files: readonly EventFile[]): Promise<void> {
-  const run = await runIfAny(asked)
+  const run = await ifAny(runOf(asked))
   const paths = run && (await packagePaths(asked, run.store, files))
   if (run === undefined || paths === undefined || paths.length === 0)
     throw new AppError('NotFound', `Artifact not found: the run has none of these events of kind ${kind}.`, {
