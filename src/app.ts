@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import { isLoopback } from './config/address.ts'
-import type { Config } from './config/config.ts'
+import { allStores, type Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
 import { Digests } from './content/digest.ts'
 import { ResumableUploads } from './content/resumable-uploads.ts'
@@ -22,10 +22,11 @@ import { referencePolicy, renderReference } from './http/reference.ts'
 import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
 import { answerStreams } from './http/polyaxon/streams.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
-import { answerOutputs } from './http/routes/outputs.ts'
+import { answerOutputs, type OutputsDependencies } from './http/routes/outputs.ts'
 import { readiness } from './http/routes/readiness.ts'
 import { createUploads } from './http/uploads.ts'
 import { createRequestValidator } from './http/validate.ts'
+import { RunLogs } from './runs/run-logs.ts'
 import { Runs } from './runs/runs.ts'
 import { openStores } from './store/open.ts'
 import type { ArtifactStore } from './store/store.ts'
@@ -40,10 +41,16 @@ export interface AppDependencies {
   readonly logger: Logger
   /** The text of openapi/openapi.yaml. */
   readonly description: string
-  /** By connection, instead of those that the configuration names. */
-  readonly stores?: ReadonlyMap<string, ArtifactStore>
+  /** Instead of those that the configuration names. */
+  readonly stores?: Stores
   /** Who may do what; everybody everything where it is left out. */
   readonly authorize?: Authorize
+}
+
+export interface Stores {
+  /** By connection. */
+  readonly outputs: ReadonlyMap<string, ArtifactStore>
+  readonly logs?: ArtifactStore
 }
 
 export interface App {
@@ -59,7 +66,7 @@ export interface App {
 /** Everything is compiled and the stores are opened when the promise resolves; whether they can be reached shows when they are used. */
 export async function createApp(dependencies: AppDependencies): Promise<App> {
   const { config, logger } = dependencies
-  const stores = dependencies.stores ?? (await openStores(config.connections, config.store))
+  const { outputs: stores, logs } = dependencies.stores ?? (await openAll(config))
   const connections = new Map(
     [...stores].map(([name, store]) => [name, new Runs(store, config.layouts, name)] as const),
   )
@@ -71,7 +78,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
 
   const gate = gateOf(dependencies)
   const app = bareApp()
-  const base = config.server.basePath
+  const base = config.server.basePath || '/'
   const validate = createRequestValidator(description, {
     maxBodyBytes: MAX_BODY_BYTES,
     maxBodyMs: MAX_BODY_MS,
@@ -79,7 +86,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use(checkMessage)
   if (gate.origins.size > 0) app.use(cors(gate.origins))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
-  app.use(base === '' ? '/' : base, artifacts(dependencies, connections, gate, validate))
+  app.use(base, artifacts(dependencies, { connections, gate, validate }, logs))
   const uploads = createUploads({
     connections,
     resumable,
@@ -88,9 +95,9 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     gate,
     closing: closing.signal,
   })
-  app.use(base === '' ? '/' : base, uploads.handler)
+  app.use(base, uploads.handler)
   app.use(
-    base === '' ? '/' : base,
+    base,
     operations(validate, [
       ['/healthz', answerHealth],
       ['/readyz', readinessOf(stores, logger, () => !draining)],
@@ -116,9 +123,18 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     close: async () => {
       closing.abort(new AppError('Aborted', 'The service ends.'))
       await uploads.ended()
-      await Promise.all([...stores.values()].map(store => store.close()))
+      await Promise.all([...stores.values(), ...(logs ? [logs] : [])].map(store => store.close()))
     },
   }
+}
+
+/** All of them at once, for volumes share what operations they may have under way. */
+async function openAll(config: Config): Promise<Stores> {
+  const outputs = new Map<string, ArtifactStore>(await openStores(allStores(config), config.store))
+  const logs = config.logs && outputs.get(config.logs.name)
+  if (logs === undefined) return { outputs }
+  outputs.delete(config.logs!.name)
+  return { outputs, logs }
 }
 
 /** Express without what it would do by itself. */
@@ -208,15 +224,13 @@ function operations(
 /** The routes that serve artifacts. */
 function artifacts(
   { config, logger }: AppDependencies,
-  connections: ReadonlyMap<string, Runs>,
-  gate: Gate,
-  validate: RequestHandler,
+  served: Pick<OutputsDependencies, 'connections' | 'gate' | 'validate'>,
+  logs: ArtifactStore | undefined,
 ): RequestHandler {
   const dependencies = {
-    connections,
-    validate,
+    ...served,
+    ...(logs && { logs: new RunLogs(logs) }),
     uploads: config.uploads,
-    gate,
     archives: new Archives(config.archives),
     digests: new Digests(config.digests.maxBytes),
     problemFor: (error: unknown, request: Request, response: Response): Problem => {

@@ -29,6 +29,8 @@ export interface Config {
   readonly logLevel: LogLevel
   /** The outputs stores by their names, at least one; the first is the default of `?connection=`. */
   readonly connections: readonly StoreDefinition[]
+  /** Where Polyaxon 0.x puts the logs of runs, read-only; none of the connections, and named like none of them. */
+  readonly logs?: StoreDefinition
   /** Where a run of each kind lives under the store's root; several templates are tried in order. */
   readonly layouts: Readonly<Record<RunKind, readonly string[]>>
   readonly store: {
@@ -60,4 +62,9 @@ export interface Config {
     /** Files up to this size get a Repr-Digest when it is asked for and not known yet. */
     readonly maxBytes: number
   }
+}
+
+/** Every store that is opened: those of the outputs first. */
+export function allStores({ connections, logs }: Pick<Config, 'connections' | 'logs'>): StoreDefinition[] {
+  return logs === undefined ? [...connections] : [...connections, logs]
 }

@@ -1,4 +1,4 @@
-// The outputs stores that Polyaxon's own configuration defines, in its order: the first is the default.
+// The stores that Polyaxon's own configuration defines: those of outputs in its order, of which the first is the default, and that of logs.
 import { isDeepStrictEqual } from 'node:util'
 import type { StoreDefinition } from '../store/definition.ts'
 import { accessOf0x, accessOfConnection, type AccessRequest } from './access.ts'
@@ -23,7 +23,9 @@ export interface Connection {
 
 export interface Connections {
   readonly connections: readonly Connection[]
-  /** Whether there is any section with a store in it, faulty or not. */
+  /** Where Polyaxon 0.x puts the logs of runs: none of the connections. */
+  readonly logs?: Connection
+  /** Whether there is any section with an outputs store in it, faulty or not. */
   readonly isConfigured: boolean
   /** The place of the section that comes first. */
   readonly where: string | undefined
@@ -34,7 +36,7 @@ export interface Connections {
 }
 
 /** Reads what the sections define. One that is there and empty defines nothing. */
-export function readConnections({ outputs, artifactsStore, connections }: StoreSections): Connections {
+export function readConnections({ outputs, logs, artifactsStore, connections }: StoreSections): Connections {
   const reading = new Reading()
   const given = [outputs, artifactsStore, connections].filter(
     section => section !== undefined && !section.isEmpty,
@@ -48,10 +50,12 @@ export function readConnections({ outputs, artifactsStore, connections }: StoreS
   if (given.includes(artifactsStore)) reading.readArtifactsStore(artifactsStore!)
   if (given.includes(connections)) reading.readList(connections!)
   const first = outputs ?? artifactsStore ?? connections
-  const definesNone = first !== undefined && !reading.isConfigured && reading.faults.length === 0
+  const { isConfigured } = reading
+  const definesNone = first !== undefined && !isConfigured && reading.faults.length === 0
+  if (logs?.isEmpty === false) reading.readLogs(logs)
   return {
     ...reading.result,
-    isConfigured: reading.isConfigured,
+    isConfigured,
     where: given[0]?.where,
     ...(definesNone && { withoutStore: { where: first.where, isOfOtherKinds: first === connections } }),
   }
@@ -99,12 +103,14 @@ class Reading {
   readonly faults: Fault[] = []
   readonly #warnings: string[] = []
   readonly #connections: Connection[] = []
+  #logs: Connection | undefined
   readonly #read: Written[] = []
   readonly #whereByName = new Map<string, string>()
   isConfigured = false
 
-  get result(): Pick<Connections, 'connections' | 'faults' | 'warnings'> {
-    return { connections: this.#connections, faults: this.faults, warnings: this.#warnings }
+  get result(): Pick<Connections, 'connections' | 'logs' | 'faults' | 'warnings'> {
+    const logs = this.#logs && { logs: this.#logs }
+    return { connections: this.#connections, ...logs, faults: this.faults, warnings: this.#warnings }
   }
 
   /** `persistence.outputs` of 0.x: definitions by name. */
@@ -125,10 +131,19 @@ class Reading {
       if (connectionName.parse(name) === undefined)
         this.#fault(written, `is no name of a store: expected ${connectionName.expected}`)
       else if (written.isNothing) this.#fault(written, 'expected a map that describes a store, found nothing')
-      else if (written.members?.some(([key]) => key === 'kind' || key === 'schema') === true)
-        this.#readConnection(written, { name })
+      else if (isOf2x(written)) this.#readConnection(written, { name })
       else this.#read0x(name, written)
     }
+  }
+
+  /** `persistence.logs` of 0.x: one definition. It comes last, and is no outputs store. The service only reads it. */
+  readLogs(section: Written): void {
+    const outputs = this.#connections.length
+    if (isOf2x(section)) this.#readConnection(section, { name: LOGS_NAME, mustBeStore: true })
+    else this.#read0x(LOGS_NAME, section, withoutDefaultsOfChart)
+    const [logs] = this.#connections.splice(outputs)
+    const definition = logs?.definition && { ...logs.definition, readOnly: true }
+    this.#logs = logs && { ...logs, definition }
   }
 
   readArtifactsStore(section: Written): void {
@@ -144,9 +159,10 @@ class Reading {
     for (const element of elements ?? []) this.#readConnection(element, {})
   }
 
-  #read0x(name: string, written: Written): void {
+  #read0x(name: string, written: Written, prepare: (fields: Fields) => void = () => undefined): void {
     const fields = new Fields(written, 'a store', STORE_FIELD_NAMES, this.faults)
     if (!fields.isMap) return
+    prepare(fields)
     const kind = this.#kindOf0x(fields)
     if (kind === undefined) checkFields(fields)
     else this.#add(name, written, kind, fields, kind === 'local' ? undefined : accessOf0x(fields))
@@ -257,6 +273,23 @@ class Reading {
   #fault({ where }: Written, problem: string): void {
     this.faults.push({ where, problem })
   }
+}
+
+/** The name of the store of logs, in messages and reports. */
+const LOGS_NAME = 'persistence.logs'
+
+/** Whether a store is written as a connection of 1.x or 2.x. */
+function isOf2x({ members }: Written): boolean {
+  return members?.some(([key]) => key === 'kind' || key === 'schema') === true
+}
+
+/**
+ * Helm lays what an operator writes for logs over the host path that the chart has for them, so that both arrive. What wins in the chart wins here: a bucket, then a claim
+ * (polyaxon/charts, 2019: polyaxon/values.yaml and polyaxon/templates/partials/_volumes.tpl).
+ */
+function withoutDefaultsOfChart(fields: Fields): void {
+  if (fields.has('store')) fields.leaveOut('mountPath', 'hostPath', 'existingClaim', 'volumeClaim', 'subPath')
+  if (fields.has('existingClaim')) fields.leaveOut('hostPath')
 }
 
 /** Whether a member of the map of stores is what one of them should have: the name between them is left out easily, being `outputs` once more. */

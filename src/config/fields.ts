@@ -38,6 +38,11 @@ export class Fields {
     return this.#members.has(name)
   }
 
+  /** Takes fields for not given. */
+  leaveOut(...names: readonly string[]): void {
+    for (const name of names) this.#members.delete(name)
+  }
+
   /** What is written for a field. */
   written(name: string): Written | undefined {
     return this.#members.get(name)

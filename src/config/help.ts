@@ -36,11 +36,13 @@ Outputs stores are defined by Polyaxon's own configuration, in the YAML file or 
 
   persistence.outputs  ${SECTION_VARIABLES.outputs} (JSON)
       Stores by their names, as in the Helm values of Polyaxon 0.x.
+  persistence.logs  ${SECTION_VARIABLES.logs} (JSON)
+      The store of the logs of Polyaxon 0.x, which /api/v1 serves.
   artifactsStore  ${SECTION_VARIABLES.artifactsStore} (JSON)
   connections  ${SECTION_VARIABLES.connections} (JSON)
       The connections of Polyaxon 1.x and 2.x; the artifacts store comes first.
 
-The first store is the default. docs/configuration.md describes their fields.
+The first store of outputs is the default. docs/configuration.md describes their fields.
 
 Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the service cannot start or is stopped by a
 second signal, 78 for faults in the settings. A check ends with 0 when everything that was tried

@@ -4,7 +4,7 @@ import { EXTRA_THREADS } from '../store/local-batch.ts'
 import { isLoopback } from './address.ts'
 import { readCommandLine } from './command-line.ts'
 import type { LocalDefinition, StoreDefinition } from '../store/definition.ts'
-import type { Config } from './config.ts'
+import { allStores, type Config } from './config.ts'
 import { checkConnection, type Checked } from './connection-check.ts'
 import { readConnections, type Connections } from './connections.ts'
 import { readEnvironment, type Environment } from './environment.ts'
@@ -61,21 +61,30 @@ export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Load
   faults.unshift(...sources.flatMap(source => source.faults))
   const stores = readConnections({ ...file?.sections, ...environment.sections })
   const secretsPath = values.secretsPath === '' ? undefined : resolve(cwd, values.secretsPath)
-  const checked = stores.isConfigured
-    ? await Promise.all(stores.connections.map(store => checkConnection(store, { env, secretsPath, cwd })))
-    : [await checkOutputsPath(values, chosen.get('outputs.path'), cwd, faults)]
+  const places = { env, secretsPath, cwd }
+  const [outputs, logs] = await Promise.all([
+    stores.isConfigured
+      ? Promise.all(stores.connections.map(store => checkConnection(store, places)))
+      : Promise.all([checkOutputsPath(values, chosen.get('outputs.path'), cwd, faults)]),
+    stores.logs && checkConnection(stores.logs, places),
+  ])
+  const checked = logs === undefined ? outputs : [...outputs, logs]
   const outages: readonly Fault[] = checked.flatMap(({ folderFault }) => folderFault ?? [])
   const unused = sectionsWithoutStore(stores, chosen.has('outputs.path'))
   if (stores.isConfigured)
     faults.push(...outputsPathConflicts([...(file?.found ?? []), ...commandLine.found], stores))
-  const connections = checked.flatMap(({ definition }) => definition ?? [])
-  const operations = storeOperations(values, connections, env, chosen.get('store.maxOperations'))
-  const config = toConfig({ ...values, 'store.maxOperations': operations.most }, connections)
+  const definitions = {
+    connections: outputs.flatMap(({ definition }) => definition ?? []),
+    ...(logs?.definition && { logs: logs.definition }),
+  }
+  const operations = storeOperations(values, allStores(definitions), env, chosen.get('store.maxOperations'))
+  const config = toConfig({ ...values, 'store.maxOperations': operations.most }, definitions)
   faults.push(...combinationFaults(config, key => chosen.get(key)?.where ?? key), ...operations.faults)
   faults.push(...stores.faults, ...unused.faults)
   // One volume that is away is no reason to keep the others from being served; beside real faults it is named with them.
   const faultsOfStores = checked.flatMap(connection => connection.faults)
-  if (faults.length + faultsOfStores.length > 0 || outages.length === checked.length) faults.push(...outages)
+  const isAnyServed = outputs.some(({ folderFault }) => folderFault === undefined)
+  if (faults.length + faultsOfStores.length > 0 || !isAnyServed) faults.push(...outages)
   faults.push(...faultsOfStores)
   if (faults.length > 0) return { outcome: 'faults', faults }
   const warnings = [
@@ -136,7 +145,7 @@ function outputsPathConflicts(found: readonly Found[], stores: Connections): Fau
     }))
 }
 
-function toConfig(values: Values, connections: readonly StoreDefinition[]): Config {
+function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>): Config {
   return {
     server: {
       host: values['server.host'],
@@ -149,7 +158,7 @@ function toConfig(values: Values, connections: readonly StoreDefinition[]): Conf
       drainTimeoutMs: values['server.drainTimeout'],
     },
     logLevel: values.logLevel,
-    connections,
+    ...stores,
     layouts: {
       experiments: values['layouts.experiments'],
       jobs: values['layouts.jobs'],
@@ -195,12 +204,12 @@ function combinationFaults(config: Config, where: (key: SettingKey) => string): 
  */
 function storeOperations(
   values: Values,
-  connections: readonly StoreDefinition[],
+  stores: readonly StoreDefinition[],
   env: Environment,
   asked: Found | undefined,
 ): { readonly most: number; readonly faults: Fault[] } {
   const most = values['store.maxOperations']
-  const volumes = connections.filter(({ kind }) => kind === 'local').length
+  const volumes = stores.filter(({ kind }) => kind === 'local').length
   const found = env['UV_THREADPOOL_SIZE'] ?? DEFAULT_THREADS
   const others = volumes * EXTRA_THREADS + RESERVED_THREADS
   if (Number(found) >= most + others) return { most, faults: [] }

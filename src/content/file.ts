@@ -12,11 +12,11 @@ export class FileRepresentation implements Representation {
   readonly filename: string
   readonly mediaType: string
 
-  constructor(path: ArtifactPath, artifact: OpenArtifact) {
+  constructor(path: ArtifactPath, artifact: OpenArtifact, mediaType?: string) {
     this.#artifact = artifact
     this.path = path
     this.filename = nameOf(path)
-    this.mediaType = mediaTypeOf(this.filename)
+    this.mediaType = mediaType ?? mediaTypeOf(this.filename)
   }
 
   get size(): number {
@@ -44,11 +44,12 @@ export class FileRepresentation implements Representation {
   }
 }
 
-/** Fails as `ReadableStore.open` does. The caller closes it. */
+/** `mediaType` is for a file whose name does not tell it. Fails as `ReadableStore.open` does. The caller closes it. */
 export async function openFile(
   store: ReadableStore,
   path: ArtifactPath,
   options: OpenOptions = {},
+  mediaType?: string,
 ): Promise<FileRepresentation> {
-  return new FileRepresentation(path, await store.open(path, options))
+  return new FileRepresentation(path, await store.open(path, options), mediaType)
 }

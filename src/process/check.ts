@@ -1,6 +1,6 @@
 // `--check`: tries what every configured store lets the service do, and serves nothing.
 import { existsSync } from 'node:fs'
-import type { Config } from '../config/config.ts'
+import { allStores, type Config } from '../config/config.ts'
 import { AppError } from '../errors.ts'
 import type { StoreDefinition } from '../store/definition.ts'
 import { openStores } from '../store/open.ts'
@@ -27,9 +27,10 @@ export async function checkStores(
   write: (text: string) => void,
   patienceMs = PATIENCE_MS,
 ): Promise<boolean> {
-  const stores = await openStores(config.connections, config.store)
+  const definitions = allStores(config)
+  const stores = await openStores(definitions, config.store)
   const findings = await Promise.all(
-    config.connections.map(async definition => {
+    definitions.map(async definition => {
       const probe = isToBeMade(definition)
         ? allSkipped('the folder is made at the first start, with a sample in it')
         : await probeWithin(patienceMs, definition.name, stores.get(definition.name) as Probed)

@@ -1,6 +1,7 @@
 // The log of the process: JSON lines on standard error, with nothing secret in them.
 import { pino, type Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import type { StoreDefinition } from '../store/definition.ts'
 import { printableJson } from './printable.ts'
 
 /** Causes behind an error that are logged with it. */
@@ -47,11 +48,14 @@ function withoutSecrets(text: string): string {
 export function configForLog(config: Config): unknown {
   return {
     ...config,
-    connections: config.connections.map(connection => {
-      if (connection.kind === 'local' || connection.secret === undefined) return connection
-      const names = Object.keys(connection.secret.values)
-      const values = Object.fromEntries(names.map(name => [name, '***']))
-      return { ...connection, secret: { ...connection.secret, values } }
-    }),
+    connections: config.connections.map(storeForLog),
+    ...(config.logs && { logs: storeForLog(config.logs) }),
   }
+}
+
+function storeForLog(store: StoreDefinition): StoreDefinition {
+  if (store.kind === 'local' || store.secret === undefined) return store
+  const names = Object.keys(store.secret.values)
+  const values = Object.fromEntries(names.map(name => [name, '***']))
+  return { ...store, secret: { ...store.secret, values } }
 }

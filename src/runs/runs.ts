@@ -27,17 +27,20 @@ export class Runs {
   readonly #store: ArtifactStore
   readonly #connection: string
   readonly #templates: ReadonlyMap<RunKind, readonly Template[]>
+  readonly #isThere: Looks
   /** Where runs were found whose kind has several possible places. */
   readonly #found = new LRUCache<string, ArtifactPath>({ max: KNOWN_RUNS, ttl: KNOWN_FOR_MS })
 
-  /** `connection` names the store among all that are configured. */
+  /** `connection` names the store among all that are configured; `isThere` says whether a place that a template gives has the run. */
   constructor(
     store: ArtifactStore,
     layouts: Readonly<Record<RunKind, readonly string[]>>,
     connection: string,
+    isThere: Looks = isFolder,
   ) {
     this.#store = store
     this.#connection = connection
+    this.#isThere = isThere
     this.#templates = new Map(
       Object.entries(layouts).map(([kind, templates]) => [kind as RunKind, templates.map(parseTemplate)]),
     )
@@ -57,17 +60,22 @@ export class Runs {
    * NotFound when the id does not fit the kind or no place has it.
    */
   async resolve(reference: RunReference, signal?: AbortSignal): Promise<Run> {
+    return this.#runAt(await this.locate(reference, signal), reference)
+  }
+
+  /** Where `resolve` finds the run; fails as it does. */
+  async locate(reference: RunReference, signal?: AbortSignal): Promise<ArtifactPath> {
     const places = this.templatesOf(reference.kind)
       .map(template => fill(template, reference))
       .filter(place => place !== undefined)
     const only = places.length === 1 ? places[0] : undefined
-    if (only?.length === 1) return this.#runAt(only[0]!, reference)
+    if (only?.length === 1) return outsideOwn(only[0]!, reference)
 
     const key = referenceKey(reference)
     const folder = this.#found.get(key) ?? (await this.#find(places, signal))
     if (folder === undefined) throw noSuchRun(reference)
     this.#found.set(key, folder, { noUpdateTTL: true })
-    return this.#runAt(folder, reference)
+    return folder
   }
 
   /**
@@ -92,8 +100,8 @@ export class Runs {
   }
 
   #runAt(folder: ArtifactPath, reference: RunReference): Run {
-    if (isOwnFolder(folder)) throw noSuchRun(reference)
-    return { reference, store: this.#store.scoped(folder), scopeKey: `${this.#connection}\0${folder}` }
+    const store = this.#store.scoped(outsideOwn(folder, reference))
+    return { reference, store, scopeKey: `${this.#connection}\0${folder}` }
   }
 
   async #find(
@@ -115,7 +123,7 @@ export class Runs {
   ): Promise<ArtifactPath | undefined> {
     const [next, ...others] = rest
     if (isOwnFolder(folder)) return undefined
-    if (next === undefined) return (await isFolder(this.#store, folder, signal)) ? folder : undefined
+    if (next === undefined) return (await this.#isThere(this.#store, folder, signal)) ? folder : undefined
     try {
       for await (const batch of this.#store.list(folder, signal ? { signal } : {})) {
         const children = batch
@@ -134,6 +142,14 @@ export class Runs {
     }
     return undefined
   }
+}
+
+type Looks = (store: ArtifactStore, path: ArtifactPath, signal?: AbortSignal) => Promise<boolean>
+
+/** What the service keeps for itself is no run. */
+function outsideOwn(folder: ArtifactPath, reference: RunReference): ArtifactPath {
+  if (isOwnFolder(folder)) throw noSuchRun(reference)
+  return folder
 }
 
 async function isFolder(store: ArtifactStore, path: ArtifactPath, signal?: AbortSignal): Promise<boolean> {

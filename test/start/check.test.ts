@@ -104,6 +104,23 @@ describe('a check', () => {
     expect(stdout + stderr).not.toMatch(/OURKEY|OURSECRET|127\.0\.0\.1/)
   })
 
+  it('tries the store of logs too, and changes nothing in it', async () => {
+    const [outputs, logs] = [folder({ 'a.txt': 'content' }), folder({ b: 'a log' })]
+    const env = (path: string) => ({
+      OUTPUTS_PATH: outputs,
+      POLYAXON_PERSISTENCE_LOGS: JSON.stringify({ mountPath: path }),
+    })
+    const { code, rows } = await check({ env: env(logs) })
+    expect([...rows]).toEqual([
+      ['outputs', ['local', outputs, OK, OK, OK, '-']],
+      ['persistence.logs', ['local', logs, OK, OK, 'skipped', '-']],
+    ])
+    expect(code).toBe(0)
+    const away = await check({ env: env('/not/there') })
+    expect(away.rows.get('persistence.logs')).toContainEqual(FAILED)
+    expect(away.code).toBe(1)
+  })
+
   it('ends with 78 for the faults that a start would end with', async () => {
     const { code, stdout, stderr } = await check({ outputs: { data: { mountPath: 'relative' } } })
     expect([code, stdout]).toEqual([78, ''])

@@ -46,24 +46,23 @@ describe('an error in the log', () => {
 })
 
 it('shows of access keys in variables only their names', () => {
-  const config = configFor('', {
-    connections: [
-      {
-        kind: 'gcs',
-        name: 'lake',
-        bucket: 'b',
-        prefix: '',
-        readOnly: false,
-        delivery: 'proxy',
-        maxConnections: 1,
-        signedUrlSeconds: 60,
-        secret: { label: 'the environment', values: { GC_KEY: 'OURS' }, files: [] },
-      },
-    ],
-  })
+  const store = {
+    kind: 'gcs',
+    name: 'lake',
+    bucket: 'b',
+    prefix: '',
+    readOnly: false,
+    delivery: 'proxy',
+    maxConnections: 1,
+    signedUrlSeconds: 60,
+    secret: { label: 'the environment', values: { GC_KEY: 'OURS' }, files: [] },
+  } as const
+  const config = configFor('', { connections: [store], logs: { ...store, name: 'persistence.logs' } })
   expect(JSON.stringify(configForLog(config))).not.toContain('OURS')
+  const secret = { values: { GC_KEY: '***' } }
   expect(configForLog(config)).toMatchObject({
-    connections: [{ name: 'lake', secret: { values: { GC_KEY: '***' } } }],
+    connections: [{ name: 'lake', secret }],
+    logs: { name: 'persistence.logs', secret },
   })
 })
 

@@ -18,13 +18,15 @@ export interface Service {
   close(): Promise<void>
 }
 
-export type Overrides = { [K in keyof Omit<Config, 'connections'>]?: Partial<Config[K]> } & {
-  readonly connections?: Config['connections']
-}
+type Groups = Omit<Config, 'connections' | 'logs'>
+
+export type Overrides = { [K in keyof Groups]?: Partial<Config[K]> } & Partial<
+  Pick<Config, 'connections' | 'logs'>
+>
 
 /** The defaults of the settings table, over `path`. */
 export function configFor(path: string, overrides: Overrides = {}): Config {
-  const grouped = <K extends keyof Omit<Config, 'connections'>>(key: K, value: Config[K]): Config[K] =>
+  const grouped = <K extends keyof Groups>(key: K, value: Config[K]): Config[K] =>
     typeof value === 'object' ? { ...value, ...(overrides[key] as object) } : value
   return {
     server: grouped('server', {
@@ -41,6 +43,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
     connections: overrides.connections ?? [
       { kind: 'local', name: 'outputs', path, isDefault: false, readOnly: false, delivery: 'proxy' },
     ],
+    ...(overrides.logs && { logs: overrides.logs }),
     layouts: grouped('layouts', {
       experiments: ['{owner}/{project}/experiments/{id}', '{owner}/{project}/groups/*/{id}'],
       jobs: ['{owner}/{project}/jobs/{id}'],
@@ -62,20 +65,24 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
   }
 }
 
-/** Serves the folder `path` (or `store`, or several by name) on a free port of the loopback interface. */
+/** Serves the folder `path` (or `store`, or several by name, and beside them `logs`) on a free port of the loopback interface. */
 export async function startService(
   path: string,
   overrides: Overrides = {},
   store?: ArtifactStore | ReadonlyMap<string, ArtifactStore>,
-  more: Pick<AppDependencies, 'authorize'> = {},
+  {
+    authorize,
+    logs,
+  }: Pick<AppDependencies, 'authorize'> & { readonly logs?: ArtifactStore | undefined } = {},
 ): Promise<Service> {
   const config = configFor(path, overrides)
+  const outputs = store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]])
   const app = await createApp({
     config,
     logger: pino({ level: 'silent' }),
     description,
-    ...more,
-    ...(store && { stores: store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]]) }),
+    ...(authorize && { authorize }),
+    ...(store && { stores: { outputs, ...(logs && { logs }) } }),
   })
   const server = createServer({ requestTimeout: 0 }, app.handler)
     .on('clientError', app.clientError)

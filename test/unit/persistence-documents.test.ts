@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { allStores } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const docs = new URL('../../docs/', import.meta.url)
@@ -79,7 +80,7 @@ async function storesOf(yaml: string): Promise<string[]> {
   const loaded = await loadExample(yaml)
   if (loaded.outcome !== 'config') throw new Error(JSON.stringify(loaded))
   expect(loaded.warnings).toEqual([])
-  return loaded.config.connections.map(store =>
+  return allStores(loaded.config).map(store =>
     store.kind === 'local'
       ? `${store.name}: a folder${store.readOnly ? ', read-only' : ''}`
       : `${store.name}: ${store.kind} ${store.bucket}/${store.prefix}${store.secret === undefined ? '' : ` by ${store.secret.label}`}`,
@@ -98,6 +99,7 @@ it('the examples of the configuration page are the stores that it says they are'
     ['recent: a folder', "archive: s3 company-archive/ by the secret 'polyaxon-keys'"],
     ["outputs: s3 outputs/ by the secret 'polyaxon-keys'"],
     ["artifacts: s3 company-artifacts/ by the secret 'polyaxon-keys'", 'datasets: a folder, read-only'],
+    ['outputs: a folder', "persistence.logs: s3 company-logs/ by the secret 'polyaxon-keys'"],
   ])
 })
 

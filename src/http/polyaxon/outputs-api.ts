@@ -1,4 +1,4 @@
-// The outputs API of Polyaxon 0.x: /api/v1/{user}/{project}/{kind}/{id}/outputs. What its URLs say is said again in the words of the routes below /outputs, which do the work.
+// The API of Polyaxon 0.x for what runs leave: /api/v1/{user}/{project}/{kind}/{id}/outputs and …/logs. What its URLs say is said again in the words of the routes below /outputs, which do the work.
 import type { Request, Response } from 'express'
 import { AppError, isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
@@ -11,6 +11,8 @@ import type { OutputsDependencies } from '../routes/outputs.ts'
 import { decodeName } from '../target.ts'
 import { ask, runOf, type PolyaxonAsked } from './asked.ts'
 import { cleanPath } from './clean-path.ts'
+import { answerRunLog } from './outputs-logs.ts'
+import { Refusal } from './refusal.ts'
 import { answerTree, PAIRS } from './tree.ts'
 
 /** By what follows the run. The last slash says nothing; the bare `outputs` is the download of 0.2. */
@@ -19,6 +21,7 @@ const RESOURCES: Readonly<Record<string, (asked: PolyaxonAsked) => Promise<void>
   'outputs/download': answerDownload,
   'outputs/tree': answerOutputsTree,
   'outputs/files': answerOutputsFile,
+  logs: answerRunLog,
 }
 
 /** Answers a request whose URL, after `/api/v1`, is `url`; rejects, as `answerOutputs` does, only when the connection is to be broken. */
@@ -96,14 +99,4 @@ async function answerDownload(asked: PolyaxonAsked): Promise<void> {
   const { owner, project, kind, id } = asked.reference
   const name = [owner, project, kind, id].join('_')
   await answerArchive(asked, await runOf(asked), ROOT, name, 'tar.gz')
-}
-
-/** An error whose body has the form that a client of 0.x expects of it. */
-class Refusal extends AppError {
-  readonly body: unknown
-
-  constructor(cause: AppError, kind: 'InvalidArgument' | 'NotFound', body: unknown) {
-    super(kind, cause.message, { op: cause.op, path: cause.path, cause })
-    this.body = body
-  }
 }

@@ -13,15 +13,16 @@ import type { Asked } from './outputs.ts'
 /** Whether a browser saves a file or shows it in place: `safe` shows only what can do nothing there, `inline` leaves that to the isolation that every artifact has. */
 export type Showing = 'attachment' | 'safe' | 'inline'
 
-/** Fails as opening the file does (IsDirectory for a folder) before anything is sent. */
+/** Its media type is that of its name unless one is given. Fails as opening the file does (IsDirectory for a folder) before anything is sent. */
 export async function answerFile(
   asked: Asked,
   run: Run,
   path: ArtifactPath,
   showing: Showing,
+  mediaType?: string,
 ): Promise<void> {
   await answerRepresentation(asked, {
-    open: () => openFile(run.store, path, { signal: asked.signal }),
+    open: () => openFile(run.store, path, { signal: asked.signal }, mediaType),
     elsewhere: file => addressOf(asked, run, file, showing),
     headers: async (file, sentBy) => ({
       'Content-Disposition': dispositionOf(file, showing),

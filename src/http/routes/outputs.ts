@@ -5,6 +5,7 @@ import type { Archives } from '../../content/archive.ts'
 import type { Digests } from '../../content/digest.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { listLevel } from '../../runs/levels.ts'
+import type { RunLogs } from '../../runs/run-logs.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
@@ -26,6 +27,8 @@ import type { Query } from '../validate.ts'
 export interface OutputsDependencies {
   /** The runs of each connection by name; the first one is the default. */
   readonly connections: ReadonlyMap<string, Runs>
+  /** The logs of runs of 0.x; undefined where no store of them is configured. */
+  readonly logs?: RunLogs
   readonly archives: Archives
   readonly digests: Digests
   readonly uploads: Config['uploads']
