@@ -1079,6 +1079,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/{owner}/{project}/{kind}/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read the log of a run
+         * @description The text that Polyaxon 0.x wrote for an experiment, a job or a build, with ranges and conditions; always to be saved. It is in the store of logs (`persistence.logs`), and no artifact: where none is
+         *     configured, every log is answered 404. A distributed experiment has the log of its first job.
+         */
+        get: operations["readRunLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** The same, without the body */
+        head: operations["headRunLog"];
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -7515,6 +7558,162 @@ export interface operations {
                  */
                 path?: components["parameters"]["ArtifactPath"];
             };
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            416: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    readRunLog: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description Apply `Range` only if the content is still this one, by strong entity-tag or date; else send the whole.
+                 * @example "s-5f3759df"
+                 */
+                "If-Range"?: components["parameters"]["IfRange"];
+                /**
+                 * @description Answer 412 unless the content still has one of these entity-tags, compared strongly.
+                 * @example "s-5f3759df"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Answer 304 if the content still has one of these entity-tags.
+                 * @example "s-5f3759df"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Answer 304 unless the file changed after this date. Ignored beside `If-None-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Modified-Since"?: components["parameters"]["IfModifiedSince"];
+                /**
+                 * @description Answer 412 if the file changed after this date. Ignored beside `If-Match`.
+                 * @example Tue, 01 Sep 2026 08:30:00 GMT
+                 */
+                "If-Unmodified-Since"?: components["parameters"]["IfUnmodifiedSince"];
+            };
+            path: {
+                /**
+                 * @description User or organisation that owns the project.
+                 * @example alice
+                 */
+                owner: components["parameters"]["Owner"];
+                /**
+                 * @description Name of the project.
+                 * @example mnist
+                 */
+                project: components["parameters"]["Project"];
+                /**
+                 * @description Kind of run. `runs` are those of Polyaxon 1.x and 2.x, the others those of 0.x.
+                 * @example experiments
+                 */
+                kind: components["parameters"]["Kind"];
+                /**
+                 * @description Number of the run, or its UUID where the kind is `runs`. A grouped experiment is found by its own number.
+                 * @example 7
+                 */
+                id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["File"];
+            206: components["responses"]["PartialFile"];
+            304: components["responses"]["NotModified"];
+            307: components["responses"]["StoreRedirect"];
+            400: components["responses"]["DetailFailure"];
+            401: components["responses"]["DetailFailure"];
+            403: components["responses"]["DetailFailure"];
+            404: components["responses"]["DetailFailure"];
+            405: components["responses"]["DetailFailure"];
+            412: components["responses"]["DetailFailure"];
+            416: components["responses"]["DetailFailure"];
+            500: components["responses"]["DetailFailure"];
+            502: components["responses"]["DetailFailure"];
+            503: components["responses"]["DetailFailure"];
+            504: components["responses"]["DetailFailure"];
+        };
+    };
+    headRunLog: {
+        parameters: {
+            query?: never;
             header?: {
                 /**
                  * @description The bytes wanted (RFC 9110 section 14.2). Up to 16 ranges; overlapping ones are merged. For archives, `zip` and `tar` only.
