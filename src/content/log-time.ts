@@ -1,0 +1,49 @@
+// Times of log lines: as their writers put them down, ordered by microseconds, which is what Polyaxon's clients keep of them.
+
+/** A moment, and the text that it is given as: ISO 8601 in the offset that it came with, six digits of a second or none. */
+export interface LogTime {
+  /** Microseconds since 1970. */
+  readonly micros: number
+  readonly text: string
+}
+
+const TIME =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(?:([Zz])|([+\- ])(\d\d):?(\d\d))?$/
+/** Written by Polyaxon itself, and so not to be put together again. */
+const AS_GIVEN = /^.{19}(?:\.\d{6})?[+-]\d\d:\d\d$/
+/** Above it a number counts milliseconds, below it seconds, as in the models of Polyaxon's services. */
+const MAX_SECONDS = 2e10
+const MINUTE_MICROS = 60e6
+
+/** Undefined for what names no moment. Without an offset it is UTC; digits after the sixth are cut. A space before the offset is a `+` that somebody forgot to escape. */
+export function parseLogTime(value: unknown): LogTime | undefined {
+  if (typeof value === 'number') return ofNumber(value)
+  if (typeof value !== 'string') return undefined
+  const found = TIME.exec(value)
+  if (found === null) return undefined
+  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', , sign] = found
+  const wall = Date.UTC(+year!, +month! - 1, +day!, +hour, +minute, +second)
+  if (new Date(wall).getUTCDate() !== +day! || +month! > 12 || +hour > 23 || +minute > 59 || +second > 60)
+    return undefined
+  const offset = sign === undefined ? 0 : +found[10]! * 60 + +found[11]!
+  const digits = fraction.slice(0, 6).padEnd(6, '0')
+  const micros = wall * 1000 + +digits - (sign === '-' ? -offset : offset) * MINUTE_MICROS
+  if (AS_GIVEN.test(value) && value[10] === 'T' && !value.includes('.000000')) return { micros, text: value }
+  const zone = sign === undefined ? '+00:00' : `${sign === '-' ? '-' : '+'}${found[10]}:${found[11]}`
+  const tail = digits === '000000' ? '' : `.${digits}`
+  return { micros, text: `${year}-${month}-${day}T${hour}:${minute}:${second}${tail}${zone}` }
+}
+
+function ofNumber(value: number): LogTime | undefined {
+  const ms = Math.abs(value) > MAX_SECONDS ? value : value * 1000
+  if (!(Math.abs(ms) < 8.64e15)) return undefined
+  const micros = Math.round(ms * 1000)
+  return { micros, text: formatMicros(micros) }
+}
+
+/** In UTC. */
+export function formatMicros(micros: number): string {
+  const text = new Date(Math.floor(micros / 1000)).toISOString()
+  const fraction = `${text.slice(20, 23)}${String(((micros % 1000) + 1000) % 1000).padStart(3, '0')}`
+  return `${text.slice(0, 19)}${fraction === '000000' ? '' : `.${fraction}`}+00:00`
+}
