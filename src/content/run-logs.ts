@@ -171,7 +171,9 @@ function comesBefore(a: Cursor, b: Cursor): boolean {
 
 const timeAt = ({ lines, index }: Cursor): number => lines.times[index]!
 
-/** Whether a line of `block` may come before the one at `cursor`, or at the same time. */
-function isDue(block: LogBlock, cursor: Cursor | undefined): boolean {
-  return cursor === undefined || block.first <= timeAt(cursor)
+/** Whether a line of `block` may come before the one at `cursor`. */
+function isDue({ first, order }: LogBlock, cursor: Cursor | undefined): boolean {
+  if (cursor === undefined) return true
+  const time = timeAt(cursor)
+  return first < time || (first === time && order < cursor.block.order)
 }

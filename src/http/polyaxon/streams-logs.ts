@@ -1,7 +1,51 @@
 // The logs of a run.
-import { AppError } from '../../errors.ts'
-import type { PolyaxonAsked } from './asked.ts'
+import { parseLogTime, type LogTime } from '../../content/log-time.ts'
+import { runLogs, type LogsQuery } from '../../content/run-logs.ts'
+import { AppError, isAppError } from '../../errors.ts'
+import { sendJsonText } from './answers.ts'
+import { runOf, type PolyaxonAsked } from './asked.ts'
 
-export function answerLogs(_asked: PolyaxonAsked): Promise<void> {
-  return Promise.reject(new AppError('Unsupported', 'Logs are not served here.', { op: 'resolve' }))
+/** How often logs that changed before the first of them was sent are read anew. */
+const ATTEMPTS = 3
+
+/**
+ * GET logs. A run that is not there yet has none: clients begin to watch before it has written anything. The parameter `kind` says nothing about files, and `force` is
+ * about a cache, which is not here.
+ */
+export async function answerLogs(asked: PolyaxonAsked): Promise<void> {
+  const { parameters, response, signal } = asked
+  parameters.flag('force')
+  const query = { lastTime: lastTimeOf(parameters.text('last_time')), lastFile: parameters.text('last_file') }
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const run = await runOf(asked)
+      await sendJsonText(asked, runLogs(run.store, query, signal))
+      return
+    } catch (error) {
+      if (response.headersSent || response.destroyed) throw error
+      if (isAppError(error, 'NotFound')) return sendJsonText(asked, noLogs(query))
+      if (!isAppError(error, 'Changed')) throw error
+      if (attempt >= ATTEMPTS)
+        throw new AppError('Unavailable', 'The logs keep changing while they are read. Ask again.', {
+          op: 'read',
+          cause: error,
+        })
+    }
+  }
+}
+
+function lastTimeOf(text: string | undefined): LogTime | undefined {
+  if (text === undefined || text === '') return undefined
+  const time = parseLogTime(text)
+  if (time === undefined)
+    throw new AppError(
+      'InvalidArgument',
+      "The query parameter 'last_time' must be a time as in ISO 8601, such as the 'last_time' of an answer.",
+      { op: 'parse' },
+    )
+  return time
+}
+
+function noLogs({ lastTime }: LogsQuery): string[] {
+  return [JSON.stringify({ logs: [], last_time: lastTime?.text ?? null, last_file: null, files: [] })]
 }
