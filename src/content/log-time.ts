@@ -9,8 +9,8 @@ export interface LogTime {
 
 const TIME =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(?:([Zz])|([+\- ])(\d\d):?(\d\d))?$/
-/** Written by Polyaxon itself, and so not to be put together again. */
-const AS_GIVEN = /^.{19}(?:\.\d{6})?[+-]\d\d:\d\d$/
+/** As Polyaxon writes it: given as it stands, and read by its digits, for most of the work on a long log is to read its times. */
+const USUAL = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{6})?[+-]\d\d:\d\d$/
 /** Above it a number counts milliseconds, below it seconds, as in the models of Polyaxon's services. */
 const MAX_SECONDS = 2e10
 const MINUTE_MICROS = 60e6
@@ -19,19 +19,48 @@ const MINUTE_MICROS = 60e6
 export function parseLogTime(value: unknown): LogTime | undefined {
   if (typeof value === 'number') return ofNumber(value)
   if (typeof value !== 'string') return undefined
+  if (USUAL.test(value) && !value.includes('.000000')) return ofUsual(value)
   const found = TIME.exec(value)
   if (found === null) return undefined
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', , sign] = found
-  const wall = Date.UTC(+year!, +month! - 1, +day!, +hour, +minute, +second)
-  if (new Date(wall).getUTCDate() !== +day! || +month! > 12 || +hour > 23 || +minute > 59 || +second > 60)
-    return undefined
+  const midnight = dayMs(`${year}-${month}-${day}`)
+  if (Number.isNaN(midnight) || +hour > 23 || +minute > 59 || +second > 60) return undefined
+  const wall = midnight + (+hour * 3600 + +minute * 60 + +second) * 1000
   const offset = sign === undefined ? 0 : +found[10]! * 60 + +found[11]!
   const digits = fraction.slice(0, 6).padEnd(6, '0')
   const micros = wall * 1000 + +digits - (sign === '-' ? -offset : offset) * MINUTE_MICROS
-  if (AS_GIVEN.test(value) && value[10] === 'T' && !value.includes('.000000')) return { micros, text: value }
   const zone = sign === undefined ? '+00:00' : `${sign === '-' ? '-' : '+'}${found[10]}:${found[11]}`
   const tail = digits === '000000' ? '' : `.${digits}`
   return { micros, text: `${year}-${month}-${day}T${hour}:${minute}:${second}${tail}${zone}` }
+}
+
+function ofUsual(text: string): LogTime | undefined {
+  const midnight = dayMs(text.slice(0, 10))
+  if (Number.isNaN(midnight)) return undefined
+  const seconds = twoDigits(text, 11) * 3600 + twoDigits(text, 14) * 60 + twoDigits(text, 17)
+  const at = text.length - 6
+  const fraction =
+    at === 19 ? 0 : twoDigits(text, 20) * 10_000 + twoDigits(text, 22) * 100 + twoDigits(text, 24)
+  const offset = (twoDigits(text, at + 1) * 60 + twoDigits(text, at + 4)) * MINUTE_MICROS
+  return { micros: midnight * 1000 + seconds * 1e6 + fraction - (text[at] === '-' ? -offset : offset), text }
+}
+
+function twoDigits(text: string, at: number): number {
+  return (text.charCodeAt(at) - 48) * 10 + text.charCodeAt(at + 1) - 48
+}
+
+/** Neighbouring lines are of one day. */
+let lastDay = ''
+let lastDayMs = NaN
+
+/** Of `YYYY-MM-DD`; NaN for a day that no month has. */
+function dayMs(day: string): number {
+  if (day !== lastDay) {
+    const ms = Date.parse(`${day}T00:00:00Z`)
+    lastDayMs = Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== day ? NaN : ms
+    lastDay = day
+  }
+  return lastDayMs
 }
 
 function ofNumber(value: number): LogTime | undefined {

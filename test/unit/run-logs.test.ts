@@ -1,7 +1,7 @@
 // Logs of runs against a sort of all their lines, and against what Polyaxon's own service made of the same files.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseLogTime } from '../../src/content/log-time.ts'
+import { formatMicros, parseLogTime } from '../../src/content/log-time.ts'
 import { runLogs } from '../../src/content/run-logs.ts'
 import { isAppError } from '../../src/errors.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
@@ -255,6 +255,21 @@ describe('times of lines', () => {
     ['2018-12-11', '2018-12-11T00:00:00+00:00'],
   ])('%s', (given, text) => expect(parseLogTime(given)!.text).toBe(text))
 
+  it('are read alike in the usual way of writing and in any other', () => {
+    const moment = fc.date({ min: new Date(-6e13), max: new Date(9e13), noInvalidDate: true })
+    fc.assert(
+      fc.property(moment, fc.nat(999), fc.integer({ min: -1439, max: 1439 }), (date, micros, offset) => {
+        const wall = new Date(date.getTime() + offset * 60_000).toISOString()
+        const zone = new Date(Math.abs(offset) * 60_000).toISOString().slice(11, 16)
+        const text = `${wall.slice(0, 23)}${String(micros).padStart(3, '0')}${offset < 0 ? '-' : '+'}${zone}`
+        const time = parseLogTime(text)!
+        expect(time.micros).toBe(date.getTime() * 1000 + micros)
+        expect(parseLogTime(text.replace('T', ' '))).toEqual(time)
+        expect(parseLogTime(formatMicros(time.micros))!.micros).toBe(time.micros)
+      }),
+    )
+  })
+
   it('is the same moment in every way of writing it', () => {
     const ways = [
       '12:24:57.5+02:00',
@@ -275,6 +290,8 @@ describe('times of lines', () => {
     '2018-13-01',
     '2018-02-30',
     '2018-12-11T24:00:00Z',
+    '2018-02-30T00:00:00+00:00',
+    '2018-02-30T00:00:00+00:00',
     '1544523897',
     NaN,
     1e300,
