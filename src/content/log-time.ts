@@ -2,7 +2,7 @@
 
 /** A moment, and the text that it is given as: ISO 8601 in the offset that it came with, six digits of a second or none. */
 export interface LogTime {
-  /** Microseconds since 1970. */
+  /** Microseconds since 1970, exact in the years 1685 to 2255. */
   readonly micros: number
   readonly text: string
 }

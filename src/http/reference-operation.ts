@@ -2,8 +2,9 @@
 import { STATUS_CODES } from 'node:http'
 import { resolve } from './description.ts'
 import type { Description, Endpoint, Example, MediaType, Parameter, Response } from './description.ts'
-import { markup, inlineMarkdown, markdown } from './reference-markup.ts'
-import type { Content, Markup } from './reference-markup.ts'
+import { markup } from '../content/markup.ts'
+import type { Content, Markup } from '../content/markup.ts'
+import { inlineMarkdown, markdown } from './reference-markup.ts'
 import { parameterText, schemaText } from './reference-schema.ts'
 
 /** Where `npm start` listens. */

@@ -1,6 +1,7 @@
 // Schemas for people: what a value may be in a few words, and the properties of objects as tables.
-import { markup, inlineMarkdown, markdown } from './reference-markup.ts'
-import type { Content, Markup } from './reference-markup.ts'
+import { markup } from '../content/markup.ts'
+import type { Content, Markup } from '../content/markup.ts'
+import { inlineMarkdown, markdown } from './reference-markup.ts'
 import type { Description, Schema } from './description.ts'
 
 const SCHEMA_PREFIX = '#/components/schemas/'

@@ -1,7 +1,8 @@
 // The API reference: one page without scripts, made from the API description at start, that needs nothing from elsewhere.
 import { createHash } from 'node:crypto'
 import { endpointsOf, type Description, type Endpoint } from './description.ts'
-import { markup, markdown, Markup } from './reference-markup.ts'
+import { markup, Markup } from '../content/markup.ts'
+import { markdown } from './reference-markup.ts'
 import { methodBadge, operationSection, type OperationGroup } from './reference-operation.ts'
 import { schemaSections } from './reference-schema.ts'
 import { STYLE } from './reference-style.ts'

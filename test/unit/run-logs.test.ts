@@ -256,7 +256,7 @@ describe('times of lines', () => {
   ])('%s', (given, text) => expect(parseLogTime(given)!.text).toBe(text))
 
   it('are read alike in the usual way of writing and in any other', () => {
-    const moment = fc.date({ min: new Date(-6e13), max: new Date(9e13), noInvalidDate: true })
+    const moment = fc.date({ min: new Date(-9e12), max: new Date(9e12), noInvalidDate: true })
     fc.assert(
       fc.property(moment, fc.nat(999), fc.integer({ min: -1439, max: 1439 }), (date, micros, offset) => {
         const wall = new Date(date.getTime() + offset * 60_000).toISOString()
