@@ -7,7 +7,9 @@ import { isAppError } from '../../src/errors.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import type { ArtifactPath } from '../../src/store/path.ts'
 import type { OpenArtifact, OpenOptions, ReadableStore } from '../../src/store/store.ts'
+import { openObjectStore } from '../../src/store/object-store.ts'
 import { at } from '../contract/harness.ts'
+import { bucketDefinition, MemoryBucket } from '../support/object-memory.ts'
 
 const NEVER = new AbortController().signal
 
@@ -133,6 +135,17 @@ describe('logs of a run', () => {
     expect(values(await logsOf(store))).toEqual(Array.from({ length: pods }, (_, i) => `${pods - 1 - i}`))
     expect(open).toBe(0)
     expect(most).toBeLessThan(50)
+  })
+
+  it('merges them over an object store, also where a file was closed in between', async () => {
+    const bucket = new MemoryBucket()
+    const pods = 70
+    for (let pod = 0; pod < pods; pod++)
+      bucket.store(`plxlogs/p${pod}.jsonl`, jsonl(line(isoOf(pods - pod), `${pod}`)))
+    const store = openObjectStore(bucketDefinition({}), bucket.connect)
+    const pieces = Array.from({ length: pods }, (_, i) => `${pods - 1 - i}`)
+    expect(values(await logsOf(store))).toEqual(pieces)
+    await store.close()
   })
 
   it('keeps lines without a time behind the line before them', async () => {
