@@ -14,7 +14,7 @@ const BLOCK_BYTES = 512 * 1024
 /** Of a record that is too long, so much is shown. */
 const SHOWN_BYTES = 64 * 1024
 /** Files open at once, for a run may have had more pods than a process may have descriptors. */
-const MAX_OPEN = 32
+const MAX_OPEN = 16
 const SCANS = 8
 
 export interface LogFile {
@@ -122,27 +122,24 @@ export class LogFiles {
     return paths
   }
 
-  async #scanFile(path: ArtifactPath, { live, signal }: ScanOptions): Promise<LogBlock[]> {
-    const artifact = await this.#artifact(path, signal).catch((error: unknown) => {
+  async #scanFile(path: ArtifactPath, options: ScanOptions): Promise<LogBlock[]> {
+    const { signal } = options
+    const artifact = await this.#store.open(path, { signal }).catch((error: unknown) => {
       // It has gone since it was listed: live logs go when a run ends.
       if (isAppError(error, 'NotFound')) return undefined
       throw error
     })
     if (artifact === undefined) return []
-    const format = logFormatOf(nameOf(path))
-    const splitter = new RecordSplitter(divisionIn(format))
-    const table = new BlockTable(path, format)
-    const slices = new Slices()
-    for await (const chunk of artifact.read(0, artifact.entry.size, { signal })) {
-      for (const record of splitter.push(bufferOf(chunk))) table.add(record, splitter.division)
-      if (slices.due) await slices.rest()
+    try {
+      return await blocksOf(artifact, path, options)
+    } finally {
+      // Only now, for what is kept may be closed to make room.
+      this.#entries.set(path, artifact.entry)
+      await this.#keep(path, artifact)
     }
-    const last = splitter.end()
-    if (last !== undefined && !(live && !isComplete(format, last.bytes))) table.add(last, splitter.division)
-    return table.blocks
   }
 
-  /** Opens it where it is not open (any more). What is read must be what was scanned, except that more may have come. */
+  /** Opens it where it is not open any more. What is read must be what was scanned, except that more may have come. */
   async #artifact(path: ArtifactPath, signal: AbortSignal): Promise<OpenArtifact> {
     const open = this.#open.get(path)
     if (open !== undefined) {
@@ -151,20 +148,40 @@ export class LogFiles {
       return open
     }
     const pin = this.#store.capabilities.changesInPlace ? undefined : this.#entries.get(path)
-    const artifact = await this.#store.open(path, pin ? { pin, signal } : { signal })
-    this.#open.set(path, artifact)
-    this.#entries.set(path, artifact.entry)
-    if (this.#open.size > MAX_OPEN) await this.#closeOldest()
+    const artifact = await this.#store
+      .open(path, pin ? { pin, signal } : { signal })
+      .catch((error: unknown) => {
+        throw isAppError(error, 'NotFound') ? changed(path, error) : error
+      })
+    await this.#keep(path, artifact)
     return artifact
   }
 
-  /** Reads of it that still run end first. */
-  async #closeOldest(): Promise<void> {
+  async #keep(path: ArtifactPath, artifact: OpenArtifact): Promise<void> {
+    this.#open.set(path, artifact)
     const [oldest] = this.#open
-    if (oldest === undefined) return
+    if (oldest === undefined || this.#open.size <= MAX_OPEN) return
     this.#open.delete(oldest[0])
     await oldest[1].close()
   }
+}
+
+async function blocksOf(
+  artifact: OpenArtifact,
+  path: ArtifactPath,
+  { live, signal }: ScanOptions,
+): Promise<LogBlock[]> {
+  const format = logFormatOf(nameOf(path))
+  const splitter = new RecordSplitter(divisionIn(format))
+  const table = new BlockTable(path, format)
+  const slices = new Slices()
+  for await (const chunk of artifact.read(0, artifact.entry.size, { signal })) {
+    for (const record of splitter.push(bufferOf(chunk))) table.add(record, splitter.division)
+    if (slices.due) await slices.rest()
+  }
+  const last = splitter.end()
+  if (last !== undefined && !(live && !isComplete(format, last.bytes))) table.add(last, splitter.division)
+  return table.blocks
 }
 
 /** Gathers the records of one file into blocks. */
@@ -234,6 +251,6 @@ function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength)
 }
 
-function changed(path: ArtifactPath): AppError {
-  return new AppError('Changed', 'The log was cut while it was read.', { op: 'read', path })
+function changed(path: ArtifactPath, cause?: unknown): AppError {
+  return new AppError('Changed', 'The log was cut or removed while it was read.', { op: 'read', path, cause })
 }
