@@ -19,6 +19,13 @@ const FILES: Readonly<Record<string, string>> = {
   'outputs/results.csv': 'step,loss\n1,0.5\n2,0.25\n',
   'outputs/metrics.json': '{"loss": 0.25}',
   'outputs/empty.txt': '',
+  'outputs/broken.ipynb': 'no notebook',
+  'outputs/notebook.ipynb': JSON.stringify({
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {},
+    cells: [{ cell_type: 'markdown', metadata: {}, source: ['# Training\n', '<script>alert(1)</script>'] }],
+  }),
   'outputs/report.html': '<script>alert(1)</script>',
   'outputs/uni cøde é.txt': 'hello ünicode\n',
   'outputs/bundle.tar.gz': 'not really',
@@ -64,7 +71,7 @@ describe('artifacts/tree', () => {
     const answer = await get('artifacts/tree?path=outputs')
     expect(answer.headers['content-type']).toBe('application/json')
     expect(answer.text).toBe(
-      '{"files":{"bundle.tar.gz":10,"empty.txt":0,"metrics.json":14,"report.html":25,"results.csv":23,"uni cøde é.txt":15},' +
+      '{"files":{"broken.ipynb":11,"bundle.tar.gz":10,"empty.txt":0,"metrics.json":14,"notebook.ipynb":150,"report.html":25,"results.csv":23,"uni cøde é.txt":15},' +
         '"dirs":["a","a-b","model","modèle"]}',
     )
   })
@@ -178,6 +185,24 @@ describe('artifact', () => {
   it('is a page no preview runs', async () => {
     const answer = await get('artifact?path=outputs/report.html&stream=true')
     expect(answer.headers['content-disposition']).toMatch(/^attachment;/)
+  })
+
+  it('of a notebook is a page without scripts with render', async () => {
+    for (const resource of ['artifact', 'embedded_artifact', 'ro_artifact/_']) {
+      const page = await get(`${resource}?path=outputs/notebook.ipynb&stream=true&render=True`)
+      expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
+      expect(page.headers['content-disposition']).toBe('inline; filename="notebook.ipynb.html"')
+      expect(page.headers['content-security-policy']).toBe('sandbox')
+      expect(page.text).toMatch(/^<!doctype html>/i)
+      expect(page.text).toContain('Training')
+      expect(page.text).not.toContain('<script')
+    }
+    const part = await get('artifact?path=outputs/notebook.ipynb&render=true', { range: 'bytes=0-14' })
+    expect([part.status, part.text.toLowerCase()]).toEqual([206, '<!doctype html>'])
+    const raw = await get('artifact?path=outputs/notebook.ipynb&stream=true&render=false')
+    expect(raw.text).toBe(FILES['outputs/notebook.ipynb'])
+    expect((await get('artifact?path=outputs/broken.ipynb&render=true')).status).toBe(400)
+    expect((await get('artifact?path=outputs/absent.ipynb&render=true')).status).toBe(404)
   })
 
   it.each<[string, number, string | RegExp]>([

@@ -3,6 +3,9 @@ import { AppError, isAppError } from '../../errors.ts'
 import { nameOf, parentOf, ROOT, type ArtifactPath } from '../../store/path.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerChange } from '../routes/change.ts'
+import { openNotebook } from '../../content/notebook.ts'
+import { contentDisposition } from '../disposition.ts'
+import { answerRepresentation } from '../routes/representation.ts'
 import { answerFile } from '../routes/file.ts'
 import { sendJsonText } from './answers.ts'
 import { runOf, type PolyaxonAsked } from './asked.ts'
@@ -52,11 +55,17 @@ async function answerFileAt(
   await found(asked, path, async () => answerFile(asked, await runOf(asked), path, showing))
 }
 
-/** A notebook as a page. */
+/** A notebook as a page, which has no scripts and loads nothing. */
 async function answerRendered(asked: PolyaxonAsked, path: ArtifactPath): Promise<void> {
   if (!path.endsWith('.ipynb'))
     throw invalid(`Artifact with 'filepath=${path}' does not have a valid extension.`)
-  await found(asked, path, async () => answerFile(asked, await runOf(asked), path, 'safe'))
+  await found(asked, path, async () => {
+    const { store } = await runOf(asked)
+    await answerRepresentation(asked, {
+      open: () => openNotebook(store, path, { signal: asked.signal }),
+      headers: ({ filename }) => ({ 'Content-Disposition': contentDisposition('inline', filename) }),
+    })
+  })
 }
 
 /**
