@@ -2,11 +2,9 @@
 import { parseLogTime, type LogTime } from '../../content/log-time.ts'
 import { runLogs, type LogsQuery } from '../../content/run-logs.ts'
 import { AppError, isAppError } from '../../errors.ts'
+import { untilUnchanged } from '../routes/representation.ts'
 import { sendJsonText } from './answers.ts'
 import { runOf, type PolyaxonAsked } from './asked.ts'
-
-/** How often logs that changed before the first of them was sent are read anew. */
-const ATTEMPTS = 3
 
 /**
  * GET logs. A run that is not there yet has none: clients begin to watch before it has written anything. The parameter `kind` says nothing about files, and `force` is
@@ -14,23 +12,15 @@ const ATTEMPTS = 3
  */
 export async function answerLogs(asked: PolyaxonAsked): Promise<void> {
   const { parameters, response, signal } = asked
-  parameters.flag('force')
   const query = { lastTime: lastTimeOf(parameters.text('last_time')), lastFile: parameters.text('last_file') }
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const run = await runOf(asked)
-      await sendJsonText(asked, runLogs(run.store, query, signal))
-      return
-    } catch (error) {
-      if (response.headersSent || response.destroyed) throw error
-      if (isAppError(error, 'NotFound')) return sendJsonText(asked, noLogs(query))
-      if (!isAppError(error, 'Changed')) throw error
-      if (attempt >= ATTEMPTS)
-        throw new AppError('Unavailable', 'The logs keep changing while they are read. Ask again.', {
-          op: 'read',
-          cause: error,
-        })
-    }
+  try {
+    await untilUnchanged(asked, async () => {
+      const { store } = await runOf(asked)
+      await sendJsonText(asked, runLogs(store, query, signal))
+    })
+  } catch (error) {
+    if (!isAppError(error, 'NotFound') || response.headersSent || response.destroyed) throw error
+    await sendJsonText(asked, noLogs(query))
   }
 }
 
