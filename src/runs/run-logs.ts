@@ -49,7 +49,8 @@ export class RunLogs {
       const { type } = await this.#runs.store.stat(place, signal ? { signal } : {})
       const path = type === 'file' ? place : await this.#firstJob(place, reference, signal)
       const folder = parentOf(path)
-      const run = { reference, store: this.#runs.store.scoped(folder), scopeKey: `${SCOPE}\0${folder}` }
+      const store = this.#runs.store.scoped(folder)
+      const run = { reference, folder, store, scopeKey: `${SCOPE}\0${folder}` }
       return { run, path: nameOf(path) as ArtifactPath }
     } catch (error) {
       if (!isAppError(error, 'NotFound', 'NotDirectory')) throw error

@@ -12,6 +12,8 @@ import type { RunReference, Template } from './layout.ts'
 
 export interface Run {
   readonly reference: RunReference
+  /** Of the outputs, as the whole store calls it. */
+  readonly folder: ArtifactPath
   /** The store confined to the run's outputs. */
   readonly store: ArtifactStore
   /** Names the run's folder among all stores: part of the keys of caches. */
@@ -101,7 +103,7 @@ export class Runs {
 
   #runAt(folder: ArtifactPath, reference: RunReference): Run {
     const store = this.#store.scoped(outsideOwn(folder, reference))
-    return { reference, store, scopeKey: `${this.#connection}\0${folder}` }
+    return { reference, folder, store, scopeKey: `${this.#connection}\0${folder}` }
   }
 
   async #find(

@@ -26,7 +26,7 @@ export async function* listFolder(
   path: ArtifactPath,
   options: ListOptions,
 ): AsyncGenerator<readonly Entry[], void, undefined> {
-  const { recursive = false, signal } = options
+  const { recursive = false, entersLinks = true, signal } = options
   // The folder itself first, so that its failures are named after it and not after one above.
   const above = recursive ? await scope.folder(path, 'list', () => lineageAbove(scope, path)) : undefined
   const start = new FolderReader(scope, path, { after: options.after ?? '', recursive, above, signal })
@@ -44,7 +44,8 @@ export async function* listFolder(
       batch.push(next.entry)
       remaining -= 1
     }
-    if (recursive && next.entry.type === 'directory' && next.entry.unreadable === undefined)
+    const isEntered = next.entry.unreadable === undefined && (entersLinks || !next.isLink)
+    if (recursive && next.entry.type === 'directory' && isEntered)
       stack.push(folder.child(next.entry, next.after))
     if (batch.length === BATCH_ENTRIES) {
       yield batch
@@ -80,8 +81,16 @@ interface FolderOptions {
   readonly signal: AbortSignal | undefined
 }
 
+interface Described {
+  readonly key: string
+  readonly entry: Entry
+  readonly isLink: boolean
+}
+
 interface NextEntry {
   readonly entry: Entry
+  /** Whether a link has the name. */
+  readonly isLink: boolean
   /** False for a folder that comes before `after` itself and is entered for what comes behind it. */
   readonly wanted: boolean
   /** For a folder: `after`, relative to it. */
@@ -97,7 +106,7 @@ class FolderReader {
   readonly #isOptional: boolean
   #names: Keys | undefined
   #position = 0
-  #described: { key: string; entry: Entry }[] = []
+  #described: Described[] = []
   #lineage: Lineage | undefined
 
   constructor(scope: LocalScope, path: ArtifactPath, options: FolderOptions, isOptional = false) {
@@ -111,10 +120,11 @@ class FolderReader {
   next(): NextEntry | undefined {
     const next = this.#described.pop()
     if (next === undefined) return undefined
-    const { key, entry } = next
+    const { key, entry, isLink } = next
     const { after } = this.#options
     return {
       entry,
+      isLink,
       wanted: after === '' || compareUtf8(key, after) > 0,
       after: after.startsWith(key) ? after.slice(key.length) : '',
     }
@@ -174,20 +184,22 @@ async function describe(
   keys: readonly string[],
   marks: ReadonlyMap<string, KeyMark>,
   lineage: Lineage | undefined,
-): Promise<{ key: string; entry: Entry }[]> {
+): Promise<Described[]> {
   const looks = await lookAt(folder, keys, marks)
   const unsettled = await settle(looks, folder.located.isLocal, async index => {
     const [look] = await lookAt(folder, [keys[index]!], marks)
     return look
   })
   const readable = await readabilityOf(folder, keys, looks)
-  const described: { key: string; entry: Entry }[] = []
+  const described: Described[] = []
   for (const [index, key] of keys.entries()) {
     const path = pathOfKey(folder.path, key)
     const stats = looks[index]
-    if (marks.get(key) === 'unnameable') described.push({ key, entry: unnameableEntry(path) })
+    const mark = marks.get(key)
+    if (mark === 'unnameable') described.push({ key, entry: unnameableEntry(path), isLink: false })
     if (stats === undefined || !isStill(key, stats) || (stats.isDirectory() && isIn(lineage, stats))) continue
-    described.push({ key, entry: entryOf(path, stats, !unsettled.has(index), readable[index]!) })
+    const entry = entryOf(path, stats, !unsettled.has(index), readable[index]!)
+    described.push({ key, entry, isLink: mark === 'link' })
   }
   return described
 }

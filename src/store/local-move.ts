@@ -10,10 +10,11 @@ import { attributesOf, exclusively, giveName, refuseFolder, type Stat } from './
 import { parentOf, ROOT, type ArtifactPath } from './path.ts'
 import type { ChangeOptions, Entry } from './store.ts'
 
-/** `ArtifactStore.move`. */
+/** `ArtifactStore.move` from a path of `scope` to one of `into`, which `stat` looks at. */
 export async function moveFile(
   scope: LocalScope,
   from: ArtifactPath,
+  into: LocalScope,
   to: ArtifactPath,
   stat: Stat,
   { precondition, signal }: ChangeOptions,
@@ -27,7 +28,7 @@ export async function moveFile(
     target: OpenFolder,
     targetName: string,
   ): Promise<Entry> =>
-    bothExclusively(scope, [source, from], [target, to], async () => {
+    bothExclusively([scope, source, from], [into, target, to], async () => {
       throwIfAborted(signal, 'write', to)
       const found = await checkSource(source, sourceName, from)
       await refuseFolder(target, targetName, to)
@@ -41,26 +42,30 @@ export async function moveFile(
     })
   // Before any folder is made for nothing.
   await inFolderOf(scope, from, 'write', (folder, name) => checkSource(folder, name, from))
-  if (from === to) return stat(from)
-  const entry = await inMadeFolders(scope, to, () =>
+  if (scope.pathInStore(from) === into.pathInStore(to)) return stat(to)
+  const entry = await inMadeFolders(into, to, () =>
     inFolderOf(scope, from, 'write', (source, sourceName) =>
-      inFolderOf(scope, to, 'write', (target, targetName) => {
+      inFolderOf(into, to, 'write', (target, targetName) => {
         if (isSameFolder(source, target) && sourceName === targetName) throw samePlace(from, to)
         return give(source, sourceName, target, targetName)
       }),
     ),
   )
-  keepFolders(scope, parentOf(to))
+  keepFolders(into, parentOf(to))
   await pruneFolders(scope, parentOf(from))
   return entry
 }
 
-type Place = readonly [folder: OpenFolder, path: ArtifactPath]
+type Place = readonly [scope: LocalScope, folder: OpenFolder, path: ArtifactPath]
 
 /** In one order, whichever way it goes: two that swap files must not wait for each other. */
-function bothExclusively<T>(scope: LocalScope, a: Place, b: Place, work: () => Promise<T>): Promise<T> {
-  const [first, second] = a[1] < b[1] ? [a, b] : [b, a]
-  return exclusively(scope, ...first, () => exclusively(scope, ...second, work))
+function bothExclusively<T>(a: Place, b: Place, work: () => Promise<T>): Promise<T> {
+  const [first, second] = pathInStore(a) < pathInStore(b) ? [a, b] : [b, a]
+  return exclusively(...first, () => exclusively(...second, work))
+}
+
+function pathInStore([scope, , path]: Place): ArtifactPath {
+  return scope.pathInStore(path)
 }
 
 /** Two paths lead to one folder where one of them goes through a link. */

@@ -26,11 +26,11 @@ import { ROOT, type ArtifactPath } from './path.ts'
 import type {
   ArtifactStore,
   Capabilities,
-  ChangeOptions,
   CreateOptions,
   DirectDelivery,
   Entry,
   ListOptions,
+  MoveOptions,
   OpenArtifact,
   OpenOptions,
   PendingArtifact,
@@ -140,16 +140,17 @@ class LocalStore implements ArtifactStore {
     return removeTree(this.#scope, path, this.#stat, options)
   }
 
-  async move(from: ArtifactPath, to: ArtifactPath, options: ChangeOptions = {}): Promise<Entry> {
+  async move(from: ArtifactPath, to: ArtifactPath, options: MoveOptions = {}): Promise<Entry> {
     this.#refuseReadOnly('write', to)
-    return moveFile(this.#scope, from, to, this.#stat, options)
+    const into = options.into === undefined ? this : this.scoped(options.into)
+    return moveFile(this.#scope, from, into.#scope, to, into.#stat, options)
   }
 
   sweep(olderThanMs: number, options?: { readonly signal?: AbortSignal }): Promise<number> {
     return sweep(this.#scope, olderThanMs, options)
   }
 
-  scoped(folder: ArtifactPath): ArtifactStore {
+  scoped(folder: ArtifactPath): LocalStore {
     return new LocalStore(this.#scope.within(folder), this.#options)
   }
 

@@ -6,10 +6,10 @@ import { ROOT, joinPath, parentOf, parsePath, relativeTo, type ArtifactPath } fr
 import type {
   ArtifactStore,
   Capabilities,
-  ChangeOptions,
   CreateOptions,
   Entry,
   ListOptions,
+  MoveOptions,
   OpenArtifact,
   OpenOptions,
   PendingArtifact,
@@ -135,12 +135,18 @@ class PrefixedStore implements ArtifactStore {
     way: 'copy' | 'move',
     from: ArtifactPath,
     to: ArtifactPath,
-    options: ChangeOptions | undefined,
+    { into = ROOT, ...options }: MoveOptions = {},
   ): Promise<Entry> {
     if (from === ROOT || to === ROOT) throw storeError('IsDirectory', 'write', ROOT)
-    const inner = this.#inner
-    const done = inner[way]!(joinPath(this.#folder, from), joinPath(this.#folder, to), options)
-    return this.#outward(await done.catch(this.#rethrow))
+    const target = into === ROOT ? this : new PrefixedStore(this.#inner, joinPath(this.#folder, into))
+    const inward = joinPath(target.#folder, to)
+    const done = this.#inner[way]!(joinPath(this.#folder, from), inward, options)
+    return target.#outward(
+      await done.catch((error: unknown) => {
+        const isOfTarget = isAppError(error) && error.path === inward
+        return (isOfTarget ? target : this).#rethrow(error)
+      }),
+    )
   }
 
   async *#read(

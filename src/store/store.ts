@@ -42,6 +42,8 @@ export interface Capabilities {
 export interface ListOptions {
   /** Everything below the folder instead of one level; a folder comes before what is in it. */
   readonly recursive?: boolean
+  /** False for a recursive list that lists folders that are symbolic links, but not what is in them. */
+  readonly entersLinks?: boolean
   /** Only entries whose key (see `listKey`) comes after this one; it need not exist any more. */
   readonly after?: string
   /** At most so many entries: the first ones in order. A store may use it to keep memory in proportion. */
@@ -155,6 +157,11 @@ export interface PendingArtifact {
 export interface ChangeOptions {
   readonly precondition?: Precondition
   readonly signal?: AbortSignal
+}
+
+export interface MoveOptions extends ChangeOptions {
+  /** The new path is one of the view that is scoped to this folder, so that no link in the folder leads it out. */
+  readonly into?: ArtifactPath
 }
 
 export interface RemoveOptions extends ChangeOptions {
@@ -288,7 +295,7 @@ export interface ArtifactStore extends ReadableStore {
   copy?(from: ArtifactPath, to: ArtifactPath, options?: ChangeOptions): Promise<Entry>
 
   /** Gives the file at `from` the path `to`, in one step. Only where the store can: elsewhere it is copied and then removed. */
-  move?(from: ArtifactPath, to: ArtifactPath, options?: ChangeOptions): Promise<Entry>
+  move?(from: ArtifactPath, to: ArtifactPath, options?: MoveOptions): Promise<Entry>
 
   /** Removes what pending artifacts of ended processes left behind more than `olderThanMs` ago; gives their number. Only on an unscoped store. */
   sweep?(olderThanMs: number, options?: { readonly signal?: AbortSignal }): Promise<number>

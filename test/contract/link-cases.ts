@@ -182,6 +182,42 @@ export function linkCases(make: MakeHarness): void {
       expect(await contentOf(store, 'real/file')).toBe('content')
     })
 
+    it('to folders are not entered by a list that is not to', async () => {
+      await harness().write('run/real/file', bytes('content'))
+      await link('run/to-folder', 'real')
+      await link('run/to-file', 'real/file')
+      const listed = await listAll(harness().store, 'run', { recursive: true, entersLinks: false })
+      expect(listed.map(({ path }) => path)).toEqual([
+        'run/real',
+        'run/real/file',
+        'run/to-file',
+        'run/to-folder',
+      ])
+    })
+
+    it('do not lead a file that is moved into a folder out of that', async () => {
+      await harness().write('own/file', bytes('content'))
+      await harness().write('other/kept', bytes('kept'))
+      await harness().write('run/real/kept', bytes('kept'))
+      await link('run/out', '../other')
+      await link('run/in', 'real')
+      const { store } = harness()
+      const into = at('run')
+      await expect(store.move!(at('own/file'), at('out/file'), { into })).rejects.toMatchObject({
+        kind: 'NotDirectory',
+        path: 'out/file',
+      })
+      await expect(
+        store.move!(at('own/file'), at('in/kept'), { into, precondition: { type: 'absent' } }),
+      ).rejects.toMatchObject({ kind: 'Changed' })
+      expect(await contentOf(store, 'own/file')).toBe('content')
+      expect(await store.move!(at('own/file'), at('in/file'), { into })).toMatchObject({ path: 'in/file' })
+      expect(await keysOf(store, 'run/real')).toEqual(['file', 'kept'])
+      expect(await keysOf(store, 'other')).toEqual(['kept'])
+      // With the file its folder went, which was empty then.
+      expect(await keysOf(store, '', false)).toEqual(['other/', 'run/'])
+    })
+
     it('go with the folder that is removed, and what they point to stays', async () => {
       await harness().write('real/file', bytes('content'))
       await harness().write('run/a/b', bytes('b'))

@@ -3,12 +3,11 @@ import { AppError } from '../../errors.ts'
 import type { Run } from '../../runs/runs.ts'
 import { parsePath, ROOT } from '../../store/path.ts'
 import type { ArtifactPath } from '../../store/path.ts'
-import type { ArtifactStore, ChangeOptions, Entry } from '../../store/store.ts'
+import { copyFile, moveFile } from '../../store/transfer.ts'
 import { beginChange } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { hrefOf } from '../listing-view.ts'
-import { receive } from '../receive.ts'
 import type { Asked, ArtifactTarget } from './outputs.ts'
 import { answerWritten } from './upload.ts'
 
@@ -25,19 +24,19 @@ export async function answerTransfer(asked: Asked, run: Run, target: ArtifactTar
       path: from,
     })
   const { exists, precondition } = await checkConditions(store, to, request.headers, signal)
-  const options: Options = { signal, ...(precondition && { precondition }) }
+  const options = { signal, ...(precondition && { precondition }) }
   beginChange(response)
   try {
-    const transfer = query.moveTo === undefined ? copy : move
-    const entry = await transfer(store, source, to, options)
+    const place = { store, path: to }
+    const entry = await (query.moveTo === undefined
+      ? copyFile(store, from, place, options)
+      : moveFile(store, source, place, options))
     response.setHeader('Location', locationOf(target, to, query.connection))
     answerWritten(response, entry, exists)
   } catch (error) {
     throw asConflict(error)
   }
 }
-
-type Options = ChangeOptions & { readonly signal: AbortSignal }
 
 function newPath({ query: { copyTo, moveTo } }: Asked, from: ArtifactPath): ArtifactPath {
   const given = copyTo ?? moveTo
@@ -49,52 +48,6 @@ function newPath({ query: { copyTo, moveTo } }: Asked, from: ArtifactPath): Arti
   if (to === ROOT) throw refused('The new path is empty.')
   if (to === from) throw refused('The new path is the one that the file has.')
   return to
-}
-
-async function copy(
-  store: ArtifactStore,
-  { path }: Entry,
-  to: ArtifactPath,
-  options: Options,
-): Promise<Entry> {
-  return store.copy === undefined ? copyThrough(store, path, to, options) : store.copy(path, to, options)
-}
-
-/** Where the store cannot move, the file is for a moment at both paths, never at none. */
-async function move(store: ArtifactStore, source: Entry, to: ArtifactPath, options: Options): Promise<Entry> {
-  const { path, etag } = source
-  if (store.move !== undefined) return store.move(path, to, options)
-  const entry = await copy(store, source, to, options)
-  try {
-    await store.remove(path, { precondition: { type: 'etag', etags: [etag] }, signal: options.signal })
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    throw new AppError(
-      error.kind,
-      `'${to}' is written, but '${path}' could not be removed and is still there: ${error.message}`,
-      { op: 'remove', path, temporary: error.temporary, cause: error },
-    )
-  }
-  return entry
-}
-
-async function copyThrough(
-  store: ArtifactStore,
-  from: ArtifactPath,
-  to: ArtifactPath,
-  options: Options,
-): Promise<Entry> {
-  const { signal } = options
-  const artifact = await store.open(from, { signal })
-  try {
-    if (artifact.contentEncoding !== undefined)
-      throw refused(`'${from}' was stored with a content coding, which a copy of it would lose.`)
-    const { size } = artifact.entry
-    const pending = await store.create(to, { ...options, size })
-    return await receive(artifact.read(0, size, { signal }), pending, { size, maxBytes: size, signal })
-  } finally {
-    await artifact.close()
-  }
 }
 
 /** Relative to the URL of the request, so that neither a host nor a prefix matters. */
