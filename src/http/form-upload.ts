@@ -22,6 +22,8 @@ const MAX_SURPLUS_BYTES = 64 * KiB * KiB
 
 /** A file of a form, whose bytes come now. */
 export interface FormFile {
+  /** What the form calls the field that it is the value of. */
+  readonly field: string
   /** As the client calls it, with its folders, if it is not empty. */
   readonly name: string
   /** The Content-Transfer-Encoding, in lower case; `7bit` where there is none. The bytes have it still. */
@@ -30,10 +32,18 @@ export interface FormFile {
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
+/** What is no file. */
+export interface FormField {
+  readonly name: string
+  readonly value: string
+}
+
 export interface FormOptions {
   /** How long the body may yield nothing. The time that files take to be taken does not count. */
   readonly idleMs: number
   readonly signal: AbortSignal
+  /** Called for what is no file, in its place among the files; ignored by default. Must not fail. */
+  readonly takeField?: (field: FormField) => void
 }
 
 /** Whether the body says that it is a form with files. */
@@ -42,8 +52,7 @@ export function isForm({ 'content-type': type = '' }: IncomingHttpHeaders): bool
 }
 
 /**
- * Asks for the body of a request and gives its files to `take`, one after the other in their order; what is no file is ignored. Resolves when the form has come to its end and all files
- * are taken.
+ * Asks for the body of a request and gives its files to `take`, one after the other in their order. Resolves when the form has come to its end and all files are taken.
  *
  * When `take` fails for a reason that is the file's own (its name, its size, what is in its place), the next file follows; with every other failure the form ends. InvalidArgument for
  * a body that is no form, or not whole, TooLarge for one with too many files or fields, otherwise as `pour`. When it fails, no file is being taken any more.
@@ -51,10 +60,10 @@ export function isForm({ 'content-type': type = '' }: IncomingHttpHeaders): bool
 export async function receiveForm(
   request: Request,
   response: Response,
-  { idleMs, signal }: FormOptions,
+  { idleMs, signal, takeField }: FormOptions,
   take: (file: FormFile) => Promise<void>,
 ): Promise<void> {
-  const files = new Files(take)
+  const files = new Files(take, takeField)
   const head = new Head(request.headers)
   const { parser, parsed } = parse(head, response, files)
   if (parser === undefined) {
@@ -123,6 +132,9 @@ function parse(
     fileHwm: 1,
     streamHandler: (_request, made) => {
       parser = made
+      made.on('field', (name: string | undefined, value: string) =>
+        storage.noteField({ name: name ?? '', value }),
+      )
     },
   }
   const parsed = new Promise<void>((resolve, reject) => {
@@ -157,6 +169,7 @@ function sinkOf(parser: Writable, files: Files, signal: AbortSignal): Sink {
 
 /** What multer says of a file. */
 interface ParsedFile {
+  readonly fieldname: string
   readonly originalname: string
   readonly encoding: string
   readonly stream: Readable
@@ -169,10 +182,21 @@ class Files implements multer.StorageEngine {
   /** The first failure that was a file's own. */
   refused: AppError | undefined
   readonly #take: (file: FormFile) => Promise<void>
+  readonly #takeField: FormOptions['takeField']
   #last: Promise<void> = Promise.resolve()
 
-  constructor(take: (file: FormFile) => Promise<void>) {
+  constructor(take: (file: FormFile) => Promise<void>, takeField: FormOptions['takeField']) {
     this.#take = take
+    this.#takeField = takeField
+  }
+
+  /** Waits its turn, like a file. One that is too long, or has too long a name, ends the form besides. */
+  noteField(field: FormField): void {
+    if (this.#takeField === undefined) return
+    const noted = this.#last.then(() => this.#takeField?.(field))
+    this.#last = noted
+    // Whoever waits for the file in front of it sees the failure.
+    noted.catch(() => undefined)
   }
 
   _handleFile(_request: unknown, file: ParsedFile, done: (error?: unknown) => void): void {
@@ -195,9 +219,11 @@ class Files implements multer.StorageEngine {
     await this.#last.catch(() => undefined)
   }
 
-  async #takeWhole({ originalname, encoding, stream }: ParsedFile): Promise<void> {
+  async #takeWhole({ fieldname, originalname, encoding, stream }: ParsedFile): Promise<void> {
     try {
-      await this.#take({ name: originalname, coding: encoding, bytes: this.#bytesOf(stream) })
+      const bytes = this.#bytesOf(stream)
+      await this.#take({ field: fieldname, name: originalname, coding: encoding, bytes })
+      await passOver(stream)
     } catch (error) {
       const known = toAppError(error)
       if (ENDING.includes(known.kind)) throw known
