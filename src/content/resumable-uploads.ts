@@ -4,7 +4,9 @@ import { AppError, isAppError } from '../errors.ts'
 import { fill } from '../store/fill.ts'
 import { UPLOADS_FOLDER } from '../store/own-folder.ts'
 import { parsePath, ROOT, type ArtifactPath } from '../store/path.ts'
+import { LEFT_MS } from '../store/sweeping.ts'
 import { listKey, type ArtifactStore, type Entry, type Precondition } from '../store/store.ts'
+import { isStaged } from './staged-upload.ts'
 import {
   PIECE_BYTES,
   pieceKey,
@@ -144,12 +146,14 @@ export class ResumableUploads {
     if (failures[0] !== undefined) throw failures[0].error
   }
 
-  /** Removes what has expired, and what a removal has left; gives the number of uploads. */
+  /** Removes what has expired, what a removal has left, and files of ended processes that wait for their place; gives the number of uploads. */
   async sweep(signal: AbortSignal): Promise<number> {
     let removed = 0
     for await (const folder of this.#folders(signal)) {
       const { progressMs = folder.lastModifiedMs } = await this.#look(folder.path).catch(missing)
-      if (progressMs === undefined || progressMs + this.#expireAfterMs >= Date.now()) continue
+      // Of a file that is still being received, nothing shows for as long as that takes.
+      const keptMs = isStaged(folder.path) ? Math.max(LEFT_MS, this.#expireAfterMs) : this.#expireAfterMs
+      if (progressMs === undefined || progressMs + keptMs >= Date.now()) continue
       await this.#store.removeAll(folder.path, { signal }).catch(missing)
       removed += 1
     }

@@ -1,9 +1,10 @@
 // Members as artifacts of a store. Each becomes visible as a whole or not at all; what was written can be told and taken back.
 import { AppError, isAppError } from '../errors.ts'
 import { joinPath, type ArtifactPath } from '../store/path.ts'
-import type { ArtifactStore, Capabilities, Removal, RemovalFailure } from '../store/store.ts'
+import type { ArtifactStore, Capabilities, Removal } from '../store/store.ts'
+import { removeUnchanged } from './remove-unchanged.ts'
 import type { Member } from './unpack-member.ts'
-import { quoted, unforeseen, unwanted } from './unpack-refusal.ts'
+import { quoted, unwanted } from './unpack-refusal.ts'
 
 /** Members up to this size are gathered first, and several of them are then written at a time, which hides what each costs in waiting. */
 const SMALL_BYTES = 256 * 1024
@@ -11,7 +12,6 @@ const SMALL_AT_ONCE_ON_DISK = 4
 const SMALL_AT_ONCE_ON_NETWORK = 16
 /** Of the calls that a store takes at once. */
 const SHARE_OF_STORE = 1 / 4
-const REMOVALS_AT_ONCE = 16
 const REPORTED_PATHS = 100
 
 export interface Written {
@@ -24,6 +24,8 @@ export interface Written {
 
 export interface WriterOptions {
   readonly signal: AbortSignal | undefined
+  /** Whether files that are there already stay as they are. */
+  readonly keepsExisting?: boolean | undefined
   /** Whether `remove` may be called. */
   readonly remembers: boolean
 }
@@ -32,6 +34,7 @@ export class UnpackWriter {
   readonly #store: ArtifactStore
   readonly #folder: ArtifactPath
   readonly #signal: AbortSignal | undefined
+  readonly #keepsExisting: boolean
   readonly #atOnce: number
   readonly #underWay = new Map<ArtifactPath, Promise<void>>()
   /** The etag that each path got, so that only what was written here is removed. */
@@ -45,6 +48,7 @@ export class UnpackWriter {
     this.#store = store
     this.#folder = folder
     this.#signal = options.signal
+    this.#keepsExisting = options.keepsExisting ?? false
     this.#atOnce = smallAtOnce(store.capabilities)
     this.#etags = options.remembers ? new Map() : undefined
   }
@@ -79,30 +83,13 @@ export class UnpackWriter {
     this.#check()
   }
 
-  /** Removes what was written, as far as nobody has replaced it since. To be called when nothing is under way. */
-  async remove(): Promise<Removal> {
-    const paths = [...(this.#etags ?? [])]
-    const failures: RemovalFailure[] = []
-    let removed = 0
-    for (let i = 0; i < paths.length; i += REMOVALS_AT_ONCE) {
-      const outcomes = await Promise.all(
-        paths.slice(i, i + REMOVALS_AT_ONCE).map(([path, etag]) => this.#removeOne(path, etag)),
-      )
-      for (const outcome of outcomes)
-        if (outcome === 'removed') removed++
-        else if (outcome !== 'gone' && failures.length < REPORTED_PATHS) failures.push(outcome)
-    }
-    return { removed, failures }
-  }
-
-  async #removeOne(path: ArtifactPath, etag: string): Promise<'removed' | 'gone' | RemovalFailure> {
-    try {
-      await this.#store.remove(path, { precondition: { type: 'etag', etags: [etag] } })
-      return 'removed'
-    } catch (error) {
-      if (isAppError(error, 'NotFound', 'Changed')) return 'gone'
-      return { path, error: isAppError(error) ? error : unforeseen(error) }
-    }
+  /** Removes what was written where `isWanted`, as far as nobody has replaced it since. To be called when nothing is under way. */
+  remove(isWanted: (path: ArtifactPath) => boolean): Promise<Removal> {
+    const written = [...(this.#etags ?? [])].map(([path, etag]) => ({ path, etag }))
+    return removeUnchanged(
+      this.#store,
+      written.filter(({ path }) => isWanted(path)),
+    )
   }
 
   /** The whole content, or the beginning of one that is not small. Copied, so that a few bytes do not keep the chunk of the source that they came in. */
@@ -135,8 +122,25 @@ export class UnpackWriter {
     content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     size: number | undefined,
   ): Promise<void> {
+    try {
+      const { etag, bytes } = await this.#put(name, path, content, size)
+      this.#record(path, bytes, etag)
+    } catch (error) {
+      if (!this.#keepsExisting || !isAppError(error, 'Changed')) throw error
+      // Its content has to be read to its end all the same.
+      for await (const _ of content) this.#check()
+    }
+  }
+
+  async #put(
+    name: string,
+    path: ArtifactPath,
+    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    size: number | undefined,
+  ): Promise<{ readonly etag: string; readonly bytes: number }> {
     const signal = this.#signal
-    const pending = await named(name, this.#store.create(path, { size, signal }))
+    const precondition = this.#keepsExisting ? ({ type: 'absent' } as const) : undefined
+    const pending = await named(name, this.#store.create(path, { size, signal, precondition }))
     let bytes = 0
     try {
       for await (const chunk of content) {
@@ -145,7 +149,7 @@ export class UnpackWriter {
         bytes += chunk.length
       }
       const { etag } = await named(name, pending.complete())
-      this.#record(path, bytes, etag)
+      return { etag, bytes }
     } catch (error) {
       await pending.abort()
       throw error

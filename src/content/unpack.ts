@@ -1,12 +1,12 @@
 // An archive that comes in, as files in a folder of a store. Nothing of it is held whole or laid down anywhere in between.
 import { AppError, isAppError } from '../errors.ts'
-import type { ArtifactPath } from '../store/path.ts'
+import { parentOf, ROOT, type ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore, Removal } from '../store/store.ts'
 import { UnpackBudget, type UnpackLimits } from './unpack-budget.ts'
 import { gunzipped } from './unpack-inflate.ts'
 import { ArchiveInput } from './unpack-input.ts'
 import type { Member } from './unpack-member.ts'
-import { unforeseen } from './unpack-refusal.ts'
+import { refused, unforeseen } from './unpack-refusal.ts'
 import { tarMembers } from './unpack-tar.ts'
 import { UnpackWriter, type Written } from './unpack-writer.ts'
 import { zipMembers } from './unpack-zip.ts'
@@ -18,6 +18,10 @@ export interface UnpackOptions {
   readonly signal?: AbortSignal | undefined
   /** What becomes of the files that were written before a failure. What they replaced does not come back. */
   readonly onFailure: 'keep' | 'remove'
+  /** With `remove`, which of them go; all by default. */
+  readonly mayRemove?: (path: ArtifactPath) => boolean
+  /** Whether a file that is there already stays as it is, instead of being replaced. */
+  readonly keepsExisting?: boolean
 }
 
 /** Why an archive was not unpacked to its end, and what is left of it. */
@@ -35,7 +39,7 @@ export class UnpackError extends AppError {
 }
 
 /**
- * Writes every file of the archive that `source` yields into `folder`, each as a whole or not at all, and replaces what is there. Links, devices and whatever else is neither a file nor a
+ * Writes every file of the archive that `source` yields into `folder`, each as a whole or not at all, and replaces what is there, if it is not to be kept. Links, devices and whatever else is neither a file nor a
  * folder are refused; names are those that `parsePath` takes.
  *
  * Resolves only when the archive was read to its end and found to be whole. Fails with UnpackError: InvalidArgument or InvalidPath for an archive that is damaged, truncated or refused, TooLarge
@@ -47,10 +51,10 @@ export async function unpack(
   folder: ArtifactPath,
   format: UnpackFormat,
   source: AsyncIterable<Uint8Array>,
-  { limits, signal, onFailure }: UnpackOptions,
+  { limits, signal, onFailure, mayRemove = () => true, keepsExisting }: UnpackOptions,
 ): Promise<Written> {
   const remembers = onFailure === 'remove'
-  const writer = new UnpackWriter(store, folder, { signal, remembers })
+  const writer = new UnpackWriter(store, folder, { signal, remembers, keepsExisting })
   const input = new ArchiveInput(source, signal)
   const budget = new UnpackBudget(limits)
   try {
@@ -59,11 +63,39 @@ export async function unpack(
     return writer.written
   } catch (error) {
     await Promise.all([input.close(), writer.settle()])
-    const removal = remembers ? await writer.remove() : undefined
+    const removal = remembers ? await writer.remove(mayRemove) : undefined
     throw new UnpackError(isAppError(error) ? error : unforeseen(error), writer.written, removal)
   } finally {
     await input.close()
   }
+}
+
+/**
+ * Reads the archive as `unpack` does and writes nothing: gives the paths of its files, relative to the folder. Fails with AppError for what `unpack` would fail for because of the archive,
+ * and where one of its files would have to be a folder for another one.
+ */
+export async function checkArchive(
+  format: UnpackFormat,
+  source: AsyncIterable<Uint8Array>,
+  { limits, signal }: Pick<UnpackOptions, 'limits' | 'signal'>,
+): Promise<ReadonlySet<ArtifactPath>> {
+  const input = new ArchiveInput(source, signal)
+  const budget = new UnpackBudget(limits)
+  const paths = new Set<ArtifactPath>()
+  try {
+    for await (const member of membersOf(format, input, budget)) {
+      for await (const _ of budgeted(member, budget).content);
+      paths.add(member.path)
+    }
+  } catch (error) {
+    throw isAppError(error) ? error : unforeseen(error)
+  } finally {
+    await input.close()
+  }
+  for (const path of paths)
+    for (let above = parentOf(path); above !== ROOT; above = parentOf(above))
+      if (paths.has(above)) throw refused(above, 'it is a file, and others lie in it')
+  return paths
 }
 
 function membersOf(format: UnpackFormat, input: ArchiveInput, budget: UnpackBudget): AsyncIterable<Member> {

@@ -1,6 +1,6 @@
 // Temporary folders of outputs, and files that are large without taking space or time to write.
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -25,6 +25,14 @@ export class OutputsFolder {
   write(path: string, content: string | Buffer): void {
     mkdirSync(dirname(this.at(path)), { recursive: true })
     writeFileSync(this.at(path), content)
+  }
+
+  /** Beside the run, by a path of the store's root. */
+  writeInStore(path: string, content: string, { lastModifiedMs }: { readonly lastModifiedMs: number }): void {
+    const target = join(this.root, path)
+    mkdirSync(dirname(target), { recursive: true })
+    writeFileSync(target, content)
+    utimesSync(target, lastModifiedMs / 1000, lastModifiedMs / 1000)
   }
 
   /** Bytes that no compression makes shorter. */

@@ -118,7 +118,7 @@ function pathOf(name: string): ArtifactPath {
 }
 
 /** RFC 7578 4.7 has none left, and under one the file would not be what its name says. */
-function checkCoding(coding: string): void {
+export function checkCoding(coding: string): void {
   if (!['7bit', '8bit', 'binary'].includes(coding))
     throw new AppError(
       'UnsupportedMediaType',
