@@ -5,7 +5,7 @@ import { renamed } from '../store/failure.ts'
 import { UPLOADS_FOLDER } from '../store/own-folder.ts'
 import { joinPath, parsePath, ROOT, type ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore, ChangeOptions, Entry, PendingArtifact } from '../store/store.ts'
-import { copyFile, moveFile, type Place } from '../store/transfer.ts'
+import { placeFile, type Place } from '../store/transfer.ts'
 
 const PREFIX = 'staged-'
 
@@ -57,14 +57,9 @@ export class StagedUpload {
   }
 
   /** Makes the bytes the artifact at `to`, in one step. After it they may be there no more. */
-  async moveTo(to: Place, options: ChangeOptions): Promise<Entry> {
-    const isMoved = to.store === this.#store && this.#store.move !== undefined
-    // A copy that stays is for `remove`, whose failure is nobody's.
-    return unnamed(
-      isMoved
-        ? moveFile(this.#store, this.#whole, to, options)
-        : copyFile(this.#store, this.#path, to, options),
-    )
+  async moveTo(to: Place, options: ChangeOptions): Promise<void> {
+    // Where they stay they are for `remove`, whose failure is nobody's.
+    await unnamed(placeFile(this.#store, this.#whole, to, options))
   }
 
   /** Leaves nothing of it, wherever it has got to. Never fails: what the store does not remove now, it is swept of later. */

@@ -3,6 +3,7 @@ import type { Stats } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
+import { errnoOf } from './local-errors.ts'
 import { inFolderOf, inMadeFolders, keepFolders, pruneFolders, syncFolder } from './local-folders.ts'
 import { isTransientName, refuseOwnName } from './local-names.ts'
 import type { LocalScope, OpenFolder } from './local-scope.ts'
@@ -33,7 +34,11 @@ export async function moveFile(
       const found = await checkSource(source, sourceName, from)
       await refuseFolder(target, targetName, to)
       const old = `${source.located.at}/${sourceName}`
-      await giveName(old, `${target.located.at}/${targetName}`, to, precondition, stat)
+      await giveName(old, `${target.located.at}/${targetName}`, to, precondition, stat).catch(
+        (error: unknown) => {
+          throw errnoOf(error) === 'EXDEV' ? farApart(to, error) : error
+        },
+      )
       if (found.nlink > 1 && !isOneName([source, sourceName], [target, targetName]))
         await removeSame(old, found)
       await syncFolder(target.located.at)
@@ -71,6 +76,18 @@ function pathInStore([scope, , path]: Place): ArtifactPath {
 /** Two paths lead to one folder where one of them goes through a link. */
 function isSameFolder({ located: a }: OpenFolder, { located: b }: OpenFolder): boolean {
   return a.stats.ino === b.stats.ino && a.stats.dev === b.stats.dev
+}
+
+function farApart(to: ArtifactPath, cause: unknown): AppError {
+  return new AppError(
+    'Unsupported',
+    `'${to}' is on another file system: the file can only be copied there.`,
+    {
+      op: 'write',
+      path: to,
+      cause,
+    },
+  )
 }
 
 function samePlace(from: ArtifactPath, to: ArtifactPath): AppError {

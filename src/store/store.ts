@@ -294,7 +294,10 @@ export interface ArtifactStore extends ReadableStore {
    */
   copy?(from: ArtifactPath, to: ArtifactPath, options?: ChangeOptions): Promise<Entry>
 
-  /** Gives the file at `from` the path `to`, in one step. Only where the store can: elsewhere it is copied and then removed. */
+  /**
+   * Gives the file at `from` the path `to`, in one step. Only where the store can: elsewhere, and where this fails with Unsupported because of where the two paths lie, it is copied and then
+   * removed.
+   */
   move?(from: ArtifactPath, to: ArtifactPath, options?: MoveOptions): Promise<Entry>
 
   /** Removes what pending artifacts of ended processes left behind more than `olderThanMs` ago; gives their number. Only on an unscoped store. */

@@ -1,5 +1,5 @@
 // A file at another path, of its own store or of another one: by the store itself where it can, and else read here and written.
-import { AppError } from '../errors.ts'
+import { AppError, isAppError } from '../errors.ts'
 import { fill } from './fill.ts'
 import { joinPath, ROOT, type ArtifactPath } from './path.ts'
 import type { ArtifactStore, ChangeOptions, Entry } from './store.ts'
@@ -30,25 +30,48 @@ export function copyFile(
 /** Gives the file `source` of `store` the place `to`. Where the store cannot do it in one step, the file is for a moment at both, never at none. */
 export async function moveFile(
   store: ArtifactStore,
-  { path: from, etag }: Entry,
+  source: Entry,
   to: Place,
   options: ChangeOptions,
 ): Promise<Entry> {
-  const { folder: into = ROOT, path } = to
-  if (to.store === store && store.move !== undefined) return store.move(from, path, { ...options, into })
-  const entry = await copyFile(store, from, to, options)
+  const { entry, isLeft } = await placeFile(store, source, to, options)
+  if (isLeft) await removeSource(store, source, to.path, options)
+  return entry
+}
+
+/** Makes the file `source` of `store` the artifact at `to`, in whichever way is the shortest; `isLeft` says whether it still is where it was, too. */
+export async function placeFile(
+  store: ArtifactStore,
+  { path: from }: Entry,
+  to: Place,
+  options: ChangeOptions,
+): Promise<{ readonly entry: Entry; readonly isLeft: boolean }> {
+  if (to.store === store && store.move !== undefined)
+    try {
+      const { folder: into = ROOT, path } = to
+      return { entry: await store.move(from, path, { ...options, into }), isLeft: false }
+    } catch (error) {
+      if (!isAppError(error, 'Unsupported')) throw error
+    }
+  return { entry: await copyFile(store, from, to, options), isLeft: true }
+}
+
+async function removeSource(
+  store: ArtifactStore,
+  { path, etag }: Entry,
+  to: ArtifactPath,
+  { signal }: ChangeOptions,
+): Promise<void> {
   try {
-    const { signal } = options
-    await store.remove(from, { precondition: { type: 'etag', etags: [etag] }, ...(signal && { signal }) })
+    await store.remove(path, { precondition: { type: 'etag', etags: [etag] }, ...(signal && { signal }) })
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     throw new AppError(
       error.kind,
-      `'${path}' is written, but '${from}' could not be removed and is still there: ${error.message}`,
-      { op: 'remove', path: from, temporary: error.temporary, cause: error },
+      `'${to}' is written, but '${path}' could not be removed and is still there: ${error.message}`,
+      { op: 'remove', path, temporary: error.temporary, cause: error },
     )
   }
-  return entry
 }
 
 async function copyThrough(

@@ -9,6 +9,7 @@ import { lockName } from '../../src/store/local-names.ts'
 import { giveName } from '../../src/store/local-write.ts'
 import { openLocalStore } from '../../src/store/local.ts'
 import type { ArtifactStore } from '../../src/store/store.ts'
+import { moveFile } from '../../src/store/transfer.ts'
 import { Tree } from '../support/tree.ts'
 import { at, bytes, listAll } from './harness.ts'
 import { contentOf, put } from './write-cases.ts'
@@ -161,6 +162,27 @@ describe('what is written to a local path', () => {
     await onSmall.remove(at('run/file'))
     await put(onSmall, 'run/0', bytes('new')).catch(() => undefined)
     expect(onDisk(small)).not.toContain('run/file')
+  })
+
+  it('is moved by a copy where another file system is mounted', async context => {
+    const other = mount('other', '-t', 'tmpfs', 'tmpfs')
+    if (other === undefined) {
+      context.skip('no file system can be mounted here')
+      return
+    }
+    tree.write('a/file', 'file')
+    const place = { store, folder: at('other'), path: at('b/file') }
+    await expect(store.move!(at('a/file'), place.path, { into: place.folder })).rejects.toMatchObject({
+      kind: 'Unsupported',
+    })
+    const absent = { precondition: { type: 'absent' } } as const
+    await moveFile(store, await store.stat(at('a/file')), place, absent)
+    expect(onDisk()).toEqual(['other', 'other/b', 'other/b/file'])
+    expect(await contentOf(store, 'other/b/file')).toBe('file')
+    tree.write('a/file', 'again')
+    const again = moveFile(store, await store.stat(at('a/file')), place, absent)
+    await expect(again).rejects.toMatchObject({ kind: 'Changed' })
+    expect(await contentOf(store, 'a/file')).toBe('again')
   })
 
   it('gets its folder again where a removal takes it away as empty', async () => {
