@@ -12,7 +12,8 @@ import { tarOf, zipOf, type TarParts } from '../archive/unpacking.ts'
 import { pattern } from '../contract/harness.ts'
 import { Connection } from '../faults/connection.ts'
 import { CHANGED_STORES, CountingStore, type ChangedStore } from '../support/changed-stores.ts'
-import { ask, type Answer, type Ask } from '../support/client.ts'
+import { ask } from '../support/checked.ts'
+import type { Answer, Ask } from '../support/client.ts'
 import { fieldPart, filePart, form, FORM_TYPE, MALFORMED } from '../support/form.ts'
 import { until } from '../support/process.ts'
 import { startService, type Overrides, type Service } from '../support/service.ts'
@@ -735,11 +736,13 @@ describe('an upload on its way', () => {
 describe('another connection', () => {
   let first: CountingStore
   let second: CountingStore
+  let refusal: AppError | undefined
 
   beforeEach(async () => {
     first = new CountingStore()
     served = servedOf(first)
     second = new CountingStore()
+    refusal = undefined
     service = await startService(
       '',
       {},
@@ -747,6 +750,12 @@ describe('another connection', () => {
         ['outputs', first],
         ['second', second],
       ]),
+      {
+        authorize: (_identity, { action, connection }) =>
+          action === 'change' && connection === 'second' && refusal !== undefined
+            ? Promise.reject(refusal)
+            : Promise.resolve(),
+      },
     )
     await fill()
     second.write(parsePath(`${UUID}/dir/old.txt`), Buffer.from('old'))
@@ -774,6 +783,21 @@ describe('another connection', () => {
     expect((await post(body, 'artifact?connection=second')).status).toBe(200)
     expect(first.begun).toBe(0)
     expect(await filesIn(`${UUID}/p`, second)).toEqual({ x: 'x' })
+  })
+
+  it('is written to only by whom the gate lets in there', async () => {
+    refusal = new AppError('PermissionDenied', 'Not you.')
+    const json = jsonPart({ untar: false, path: 'p', ...named })
+    for (const outcome of [
+      upload('x', 'x', { untar: false, path: 'p', ...named }),
+      post(form(json, uploadPart('x', 'x'))),
+      uploadDir(tarGz(...AB), { path: 'dir', ...named }),
+      post(form(uploadPart('x', 'x'), json), 'artifact?connection=second'),
+    ]) {
+      const { status, text } = await outcome
+      expect([status, text]).toEqual([403, 'Not you.'])
+    }
+    expect([await filesIn(), second.begun]).toEqual([THERE, 0])
   })
 
   it('has to exist', async () => {

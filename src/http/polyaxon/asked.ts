@@ -70,6 +70,19 @@ export async function ask(
   }
 }
 
+/** The same of the run in the connection `named`, which only the body of the request names. Fails with NotFound where it does not exist, and as the gate does. */
+export async function askOfConnection(
+  asked: PolyaxonAsked,
+  named: string | undefined,
+): Promise<PolyaxonAsked> {
+  const { request, reference, signal, dependencies } = asked
+  if (named === undefined || named === asked.connection) return asked
+  const [connection, runs] = connectionOf(dependencies, { connection: named })
+  const access = { action: 'change', connection, of: reference } as const
+  await admit(dependencies.gate, request.headers, access, signal)
+  return { ...asked, connection, runs }
+}
+
 /** One of the several runs that a request is about. Fails as the gate does. */
 export async function askOfRun(asked: PolyaxonAsked, id: string): Promise<PolyaxonAsked> {
   const { request, connection, signal, dependencies } = asked

@@ -11,10 +11,9 @@ import { isForm, receiveForm, type FormField, type FormFile } from '../form-uplo
 import { toAppError } from '../problem.ts'
 import { pour } from '../receive.ts'
 import { checkCoding } from '../routes/form.ts'
-import { connectionOf } from '../routes/outputs.ts'
 import { checkWhole } from '../routes/upload.ts'
 import { sendEmpty } from './answers.ts'
-import { runOf, type PolyaxonAsked } from './asked.ts'
+import { askOfConnection, runOf, type PolyaxonAsked } from './asked.ts'
 import { fileNameOf, parseUploadFields, type UploadFields } from './upload-fields.ts'
 
 export type UploadKind = 'artifact' | 'artifacts'
@@ -154,20 +153,13 @@ class FormUpload {
   /** What the form says, in the store that it names. */
   async #destination(): Promise<Destination> {
     const fields = parseUploadFields(this.#json ?? '')
-    const asked = elsewhere(this.#asked, fields.connection)
+    const asked = await askOfConnection(this.#asked, fields.connection)
     const run = asked === this.#asked ? this.#run : await writableRun(asked)
     // A folder without a name of its own would be one more that no path was given for.
     const isNamed = !fields.untar || (this.#kind === 'artifact' && fields.path !== ROOT)
     const path = isNamed ? joinPath(fields.path, this.#name!) : fields.path
     return { asked, run, path, fields }
   }
-}
-
-/** The request as if its query named the connection. */
-function elsewhere(asked: PolyaxonAsked, connection: string | undefined): PolyaxonAsked {
-  if (connection === undefined || connection === asked.connection) return asked
-  const [name, runs] = connectionOf(asked.dependencies, { connection })
-  return { ...asked, connection: name, runs }
 }
 
 function sinkOf(received: Received): { write(chunk: Uint8Array): Promise<void> } {
