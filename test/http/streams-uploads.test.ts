@@ -704,21 +704,25 @@ describe('an upload on its way', () => {
 
   it('does not replace what somebody puts there meanwhile, where nothing is to be replaced', async () => {
     const fields = { untar: false, path: 'p', overwrite: false }
+    const [file, json] = [uploadPart('x', 'mine'), jsonPart(fields)]
     for (const parts of [
-      [uploadPart('x', 'mine'), jsonPart(fields)],
-      [jsonPart(fields), uploadPart('x', 'mine')],
-    ]) {
-      class Busy extends CountingStore {
-        override async create(path: ArtifactPath, options?: CreateOptions): Promise<PendingArtifact> {
-          const pending = await super.create(path, options)
-          if (path.endsWith('/p/x')) this.write(path, Buffer.from('theirs'))
-          return pending
+      [file, json],
+      [json, file],
+    ])
+      // A store may look at a precondition at once, and has to in the end.
+      for (const looksAtOnce of [false, true]) {
+        class Busy extends CountingStore {
+          override async create(path: ArtifactPath, options?: CreateOptions): Promise<PendingArtifact> {
+            if (!path.endsWith('/p/x')) return super.create(path, options)
+            this.write(path, Buffer.from('theirs'))
+            if (looksAtOnce) throw new AppError('Changed', 'Something is there.')
+            return super.create(path, options)
+          }
         }
+        await restart(new Busy())
+        expect((await post(form(...parts))).status).toBe(200)
+        expect(await filesIn()).toEqual({ ...THERE, 'p/x': 'theirs' })
       }
-      await restart(new Busy())
-      expect((await post(form(...parts))).status).toBe(200)
-      expect(await filesIn()).toEqual({ ...THERE, 'p/x': 'theirs' })
-    }
   })
 
   it('that finds a folder in its place, or a file in the place of its folder, says so', async () => {

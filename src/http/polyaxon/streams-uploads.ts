@@ -105,12 +105,8 @@ class FormUpload {
     if (this.#failure !== undefined) throw this.#failure
     const received = this.#received
     if (received === undefined) throw noFile()
-    if (received.type === 'staged') {
-      await received.staged.complete()
-      await this.#place(received.staged)
-    } else if (received.type === 'pending') {
-      await unlessThere(received.pending.complete(), received.overwrites)
-    }
+    if (received.type === 'staged') await this.#place(received.staged)
+    else if (received.type === 'pending') await unlessThere(received.pending.complete(), received.overwrites)
   }
 
   /** Whatever happened, nothing is under way any more, and nothing waits. Never fails. */
@@ -128,13 +124,17 @@ class FormUpload {
       return { type: 'staged', staged: await StagedUpload.begin(runs.store, signal) }
     if (await isKept(destination)) return { type: 'unwanted' }
     const { run, path, fields } = destination
-    const pending = await run.store.create(path, { signal, ...preconditionOf(fields) })
-    return { type: 'pending', pending, overwrites: fields.overwrite }
+    const creating = run.store.create(path, { signal, ...preconditionOf(fields) })
+    const pending = await unlessThere(creating, fields.overwrite)
+    return pending === undefined
+      ? { type: 'unwanted' }
+      : { type: 'pending', pending, overwrites: fields.overwrite }
   }
 
   async #place(staged: StagedUpload): Promise<void> {
     const destination = await this.#destination()
     if (await isKept(destination)) return
+    await staged.complete()
     const { asked, run, path, fields } = destination
     const { signal } = asked
     if (!fields.untar) {
@@ -189,12 +189,13 @@ function preconditionOf({ overwrite }: UploadFields): { readonly precondition?: 
   return overwrite ? {} : { precondition: { type: 'absent' } }
 }
 
-/** What has come there meanwhile stays, if nothing is to be replaced. */
-async function unlessThere(writing: Promise<unknown>, overwrites: boolean): Promise<void> {
+/** Undefined where something has come there meanwhile, which stays if nothing is to be replaced. */
+async function unlessThere<T>(writing: Promise<T>, overwrites: boolean): Promise<T | undefined> {
   try {
-    await writing
+    return await writing
   } catch (error) {
     if (overwrites || !isAppError(error, 'Changed')) throw error
+    return undefined
   }
 }
 
