@@ -57,6 +57,7 @@ export async function uploadFolder(
     onFailure: 'remove',
     mayRemove: path => !before.replaced.has(path),
     keepsExisting: existing === 'keep',
+    copiesLinks: true,
   })
   const { failures } = await removeUnchanged(store, before.others)
   if (failures[0] !== undefined) throw notRemoved(failures[0])
@@ -79,7 +80,7 @@ async function formatFound(archive: KeptArchive, signal: AbortSignal): Promise<U
 async function lookBefore(
   store: ArtifactStore,
   folder: ArtifactPath,
-  paths: ReadonlySet<ArtifactPath>,
+  paths: { has(path: ArtifactPath): boolean },
   { existing, limits, signal }: FolderUploadOptions,
 ): Promise<Before> {
   const replaced = new Set<ArtifactPath>()

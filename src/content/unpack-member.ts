@@ -12,6 +12,8 @@ export interface Member {
   readonly size: number | undefined
   /** Must be read to its end before the next member is asked for. It ends well only when everything that the archive says about it has been found to be true. */
   readonly content: AsyncIterable<Uint8Array>
+  /** For a hard link, which has no content of its own: the file in front of it in the archive whose content it has. */
+  readonly copyOf?: ArtifactPath
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -6,6 +6,8 @@ export const BLOCK = 512
 export interface TarHeader {
   readonly type: string
   readonly name: Buffer
+  /** What a link leads to. */
+  readonly linkName: Buffer
   readonly size: number
 }
 
@@ -22,6 +24,7 @@ export function parseHeader(block: Buffer): TarHeader | undefined {
     type: block[156] === 0 ? '0' : String.fromCharCode(block[156]!),
     name:
       prefix === undefined || prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]),
+    linkName: untilNul(block.subarray(157, 257)),
     size: numberAt(block, 124, 12),
   }
 }

@@ -29,16 +29,21 @@ const REFUSED_TYPES: Readonly<Record<string, string>> = {
 interface TarMember {
   readonly type: string
   readonly name: string
+  readonly linkName: Buffer
   readonly size: number
 }
 
 /**
- * Every file with its content. Folders have none and are only checked.
+ * Every file with its content. Folders have none and are only checked. Hard links are refused, or, with `copiesLinks`, given as copies of what they lead to.
  *
  * A tar must end with a block of zeros, after which nothing but zeros may come: one that ends without it may have been cut off between two members, and then the rest of
  * the members would be lost without anybody noticing.
  */
-export async function* tarMembers(input: ArchiveInput, budget: UnpackBudget): AsyncGenerator<Member, void> {
+export async function* tarMembers(
+  input: ArchiveInput,
+  budget: UnpackBudget,
+  copiesLinks = false,
+): AsyncGenerator<Member, void> {
   for (let member; (member = await nextMember(input, budget)) !== undefined;) {
     const { type, name, size } = member
     // Its header is all there is to the label of a volume.
@@ -46,6 +51,12 @@ export async function* tarMembers(input: ArchiveInput, budget: UnpackBudget): As
     if (isFolder(member)) {
       checkFolderName(name)
       if (size > 0) throw refused(name, 'it is a folder and has a content')
+      continue
+    }
+    // A writer of pax may give it a content too.
+    if (type === '1' && copiesLinks && size === 0) {
+      const copyOf = filePath(decodeName(member.linkName))
+      yield { name, path: filePath(name), size, content: input.stream(0, ''), copyOf }
       continue
     }
     if (type !== '0' && type !== '7')
@@ -75,7 +86,8 @@ async function nextMember(input: ArchiveInput, budget: UnpackBudget): Promise<Ta
       const name = decodeName(extensions.path ?? header.name)
       budget.takeEntry(name.length)
       extensions.check(name)
-      return { type: header.type, name, size: extensions.size ?? header.size }
+      const linkName = extensions.linkPath ?? header.linkName
+      return { type: header.type, name, linkName, size: extensions.size ?? header.size }
     }
     if (header.size > MAX_EXTENSION_BYTES)
       throw damaged(`an extended header has more than ${MAX_EXTENSION_BYTES} bytes`)
@@ -97,6 +109,7 @@ async function headerBlock(input: ArchiveInput): Promise<Buffer> {
 class Extensions {
   #records = new Map<string, Buffer>()
   #longName: Buffer | undefined
+  #longLink: Buffer | undefined
 
   takes(type: string): boolean {
     return 'xgLK'.includes(type)
@@ -105,14 +118,19 @@ class Extensions {
   add(type: string, content: Buffer): void {
     if (type === 'x') this.#records = paxRecords(content)
     else if (type === 'g') checkGlobal(paxRecords(content))
-    // The target of a link (K) is of no interest, since links are refused.
     else if (type === 'L') this.#longName = withoutNuls(content)
+    else this.#longLink = withoutNuls(content)
   }
 
   /** An empty value takes back what was said before (POSIX.1-2017, pax). */
   get path(): Buffer | undefined {
     const path = this.#records.get('path')
     return path === undefined || path.length === 0 ? this.#longName : path
+  }
+
+  get linkPath(): Buffer | undefined {
+    const path = this.#records.get('linkpath')
+    return path === undefined || path.length === 0 ? this.#longLink : path
   }
 
   get size(): number | undefined {

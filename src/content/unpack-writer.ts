@@ -1,7 +1,8 @@
 // Members as artifacts of a store. Each becomes visible as a whole or not at all; what was written can be told and taken back.
 import { AppError, isAppError } from '../errors.ts'
 import { joinPath, type ArtifactPath } from '../store/path.ts'
-import type { ArtifactStore, Capabilities, Removal } from '../store/store.ts'
+import type { ArtifactStore, Capabilities, Precondition, Removal } from '../store/store.ts'
+import { copyFile } from '../store/transfer.ts'
 import { removeUnchanged } from './remove-unchanged.ts'
 import type { Member } from './unpack-member.ts'
 import { quoted, unwanted } from './unpack-refusal.ts'
@@ -62,6 +63,8 @@ export class UnpackWriter {
     const path = joinPath(this.#folder, member.path)
     // Of two members of one name the later one stays.
     await this.#underWay.get(path)
+    if (member.copyOf !== undefined)
+      return this.#copy(member.name, joinPath(this.#folder, member.copyOf), path)
     const content = member.content[Symbol.asyncIterator]()
     try {
       const { chunks, size } = await this.#gather(content)
@@ -90,6 +93,18 @@ export class UnpackWriter {
       this.#store,
       written.filter(({ path }) => isWanted(path)),
     )
+  }
+
+  async #copy(name: string, from: ArtifactPath, path: ArtifactPath): Promise<void> {
+    await this.#underWay.get(from)
+    this.#check()
+    const signal = this.#signal
+    const options = { ...this.#condition, ...(signal && { signal }) }
+    const to = { store: this.#store, path }
+    await this.#unlessKept(async () => {
+      const { etag, size } = await named(name, copyFile(this.#store, from, to, options))
+      this.#record(path, size, etag)
+    })
   }
 
   /** The whole content, or the beginning of one that is not small. Copied, so that a few bytes do not keep the chunk of the source that they came in. */
@@ -122,14 +137,27 @@ export class UnpackWriter {
     content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     size: number | undefined,
   ): Promise<void> {
-    try {
+    const isWritten = await this.#unlessKept(async () => {
       const { etag, bytes } = await this.#put(name, path, content, size)
       this.#record(path, bytes, etag)
+    })
+    // Its content has to be read to its end all the same.
+    if (!isWritten) for await (const _ of content) this.#check()
+  }
+
+  /** Whether `work` was done: not where something is there that stays. */
+  async #unlessKept(work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work()
+      return true
     } catch (error) {
       if (!this.#keepsExisting || !isAppError(error, 'Changed')) throw error
-      // Its content has to be read to its end all the same.
-      for await (const _ of content) this.#check()
+      return false
     }
+  }
+
+  get #condition(): { readonly precondition?: Precondition } {
+    return this.#keepsExisting ? { precondition: { type: 'absent' } } : {}
   }
 
   async #put(
@@ -139,8 +167,7 @@ export class UnpackWriter {
     size: number | undefined,
   ): Promise<{ readonly etag: string; readonly bytes: number }> {
     const signal = this.#signal
-    const precondition = this.#keepsExisting ? ({ type: 'absent' } as const) : undefined
-    const pending = await named(name, this.#store.create(path, { size, signal, precondition }))
+    const pending = await named(name, this.#store.create(path, { size, signal, ...this.#condition }))
     let bytes = 0
     try {
       for await (const chunk of content) {

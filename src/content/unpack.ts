@@ -22,6 +22,8 @@ export interface UnpackOptions {
   readonly mayRemove?: (path: ArtifactPath) => boolean
   /** Whether a file that is there already stays as it is, instead of being replaced. */
   readonly keepsExisting?: boolean
+  /** Whether hard links become copies of the files in front of them. Only for an archive that `checkArchive` has let pass, which counts what they come to. */
+  readonly copiesLinks?: boolean
 }
 
 /** Why an archive was not unpacked to its end, and what is left of it. */
@@ -51,14 +53,15 @@ export async function unpack(
   folder: ArtifactPath,
   format: UnpackFormat,
   source: AsyncIterable<Uint8Array>,
-  { limits, signal, onFailure, mayRemove = () => true, keepsExisting }: UnpackOptions,
+  { limits, signal, onFailure, mayRemove = () => true, keepsExisting, copiesLinks }: UnpackOptions,
 ): Promise<Written> {
   const remembers = onFailure === 'remove'
   const writer = new UnpackWriter(store, folder, { signal, remembers, keepsExisting })
   const input = new ArchiveInput(source, signal)
   const budget = new UnpackBudget(limits)
   try {
-    for await (const member of membersOf(format, input, budget)) await writer.write(budgeted(member, budget))
+    for await (const member of membersOf(format, input, budget, copiesLinks))
+      await writer.write(budgeted(member, budget))
     await writer.finish()
     return writer.written
   } catch (error) {
@@ -71,48 +74,69 @@ export async function unpack(
 }
 
 /**
- * Reads the archive as `unpack` does and writes nothing: gives the paths of its files, relative to the folder. Fails with AppError for what `unpack` would fail for because of the archive,
- * and where one of its files would have to be a folder for another one.
+ * Reads the archive as `unpack` does with `copiesLinks`, and writes nothing: gives the paths of its files, relative to the folder. Fails with AppError for what `unpack` would fail for because
+ * of the archive, and where one of its files would have to be a folder for another one, or a hard link leads to none that is in front of it.
  */
 export async function checkArchive(
   format: UnpackFormat,
   source: AsyncIterable<Uint8Array>,
   { limits, signal }: Pick<UnpackOptions, 'limits' | 'signal'>,
-): Promise<ReadonlySet<ArtifactPath>> {
+): Promise<{ has(path: ArtifactPath): boolean }> {
   const input = new ArchiveInput(source, signal)
   const budget = new UnpackBudget(limits)
-  const paths = new Set<ArtifactPath>()
+  const sizes = new Map<ArtifactPath, number>()
   try {
-    for await (const member of membersOf(format, input, budget)) {
-      for await (const _ of budgeted(member, budget).content);
-      paths.add(member.path)
+    for await (const member of membersOf(format, input, budget, true)) {
+      let size = member.copyOf === undefined ? 0 : linkedSize(member, member.copyOf, sizes)
+      budget.take(size)
+      for await (const chunk of budgeted(member, budget).content) size += chunk.length
+      sizes.set(member.path, size)
     }
   } catch (error) {
     throw isAppError(error) ? error : unforeseen(error)
   } finally {
     await input.close()
   }
-  for (const path of paths)
+  for (const path of sizes.keys())
     for (let above = parentOf(path); above !== ROOT; above = parentOf(above))
-      if (paths.has(above)) throw refused(above, 'it is a file, and others lie in it')
-  return paths
+      if (sizes.has(above)) throw refused(above, 'it is a file, and others lie in it')
+  return sizes
 }
 
-function membersOf(format: UnpackFormat, input: ArchiveInput, budget: UnpackBudget): AsyncIterable<Member> {
+function linkedSize(
+  { name, path }: Member,
+  copyOf: ArtifactPath,
+  sizes: ReadonlyMap<ArtifactPath, number>,
+): number {
+  const size = sizes.get(copyOf)
+  if (size !== undefined && copyOf !== path) return size
+  throw refused(name, 'it is a hard link, and no other file in front of it is what it leads to')
+}
+
+function membersOf(
+  format: UnpackFormat,
+  input: ArchiveInput,
+  budget: UnpackBudget,
+  copiesLinks = false,
+): AsyncIterable<Member> {
   switch (format) {
     case 'tar':
-      return tarMembers(input, budget)
+      return tarMembers(input, budget, copiesLinks)
     case 'tar.gz':
-      return gunzippedMembers(input, budget)
+      return gunzippedMembers(input, budget, copiesLinks)
     case 'zip':
       return zipMembers(input, budget)
   }
 }
 
-async function* gunzippedMembers(input: ArchiveInput, budget: UnpackBudget): AsyncGenerator<Member, void> {
+async function* gunzippedMembers(
+  input: ArchiveInput,
+  budget: UnpackBudget,
+  copiesLinks: boolean,
+): AsyncGenerator<Member, void> {
   const tar = new ArchiveInput(gunzipped(input, budget))
   try {
-    yield* tarMembers(tar, budget)
+    yield* tarMembers(tar, budget, copiesLinks)
   } finally {
     await tar.close()
   }

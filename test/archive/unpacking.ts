@@ -81,6 +81,7 @@ export interface TarParts {
   readonly name: string | Buffer
   readonly content?: string | Buffer
   readonly type?: string
+  readonly linkName?: string
   /** As the header says; else that of the content. */
   readonly size?: number | Buffer
   readonly magic?: string
@@ -88,7 +89,15 @@ export interface TarParts {
 }
 
 /** A header and its content, without any check. */
-export function tarMember({ name, content = '', type = '0', size, magic, prefix = '' }: TarParts): Buffer {
+export function tarMember({
+  name,
+  content = '',
+  type = '0',
+  linkName = '',
+  size,
+  magic,
+  prefix = '',
+}: TarParts): Buffer {
   const body = Buffer.from(content)
   const header = Buffer.alloc(512)
   Buffer.from(name).copy(header, 0, 0, 100)
@@ -97,6 +106,7 @@ export function tarMember({ name, content = '', type = '0', size, magic, prefix 
   else header.write(`${(size ?? body.length).toString(8).padStart(11, '0')}\0`, 124, 'latin1')
   header.write('00000000000\0', 136, 'latin1')
   header.write(type, 156, 'latin1')
+  header.write(linkName, 157, 'utf8')
   header.write(magic ?? 'ustar\0' + '00', 257, 'latin1')
   header.write(prefix, 345, 'utf8')
   return Buffer.concat([summed(header), body, Buffer.alloc((512 - (body.length % 512)) % 512)])

@@ -8,7 +8,7 @@ import { AppError } from '../../src/errors.ts'
 import { openLocalStore } from '../../src/store/local.ts'
 import { parsePath, ROOT, type ArtifactPath } from '../../src/store/path.ts'
 import type { ArtifactStore, CreateOptions, PendingArtifact } from '../../src/store/store.ts'
-import { tarOf, zipOf, type TarParts } from '../archive/unpacking.ts'
+import { paxOf, tarOf, zipOf, type TarParts } from '../archive/unpacking.ts'
 import { pattern } from '../contract/harness.ts'
 import { Connection } from '../faults/connection.ts'
 import { CHANGED_STORES, CountingStore, type ChangedStore } from '../support/changed-stores.ts'
@@ -247,6 +247,41 @@ for (const kind of KINDS)
         expect(await filesIn()).toEqual({ ...THERE, 'dir/a.txt': '.', n: 'n' })
       })
 
+      it('has for a hard link the file that it leads to', async () => {
+        await fill()
+        const long = 'n'.repeat(150)
+        const archive = tarGz(
+          ...AB,
+          { name: 'deep/l', type: '1', linkName: 'a.txt' },
+          { name: './l', type: '1', linkName: './deep/b.txt' },
+          { name: 'large', content: 'x'.repeat(300_000) },
+          { name: 'l2', type: '1', linkName: 'large' },
+          paxOf({ path: `deep/${long}` }),
+          { name: 'cut', content: 'long' },
+          paxOf({ linkpath: `deep/${long}` }),
+          { name: 'l3', type: '1', linkName: 'cut' },
+          { name: '././@LongLink', type: 'K', content: `deep/${long}\0` },
+          { name: 'l4', type: '1', linkName: 'cut' },
+          { name: 'l5', type: '1', linkName: 'l4' },
+        )
+        expect((await uploadDir(archive, { path: 'dir' })).status).toBe(200)
+        const dir = {
+          'a.txt': 'new a',
+          'deep/b.txt': 'new b',
+          'deep/l': 'new a',
+          l: 'new b',
+          large: 'x'.repeat(300_000),
+          l2: 'x'.repeat(300_000),
+          [`deep/${long}`]: 'long',
+          l3: 'long',
+          l4: 'long',
+          l5: 'long',
+        }
+        expect(await filesIn(`${UUID}/dir`)).toEqual(dir)
+        expect((await uploadDir(archive, { path: '', overwrite: false })).status).toBe(200)
+        expect((await filesIn())['l5']).toBe('long')
+      })
+
       it('sent as a file becomes a folder of its name in the folder of its path', async () => {
         await fill()
         expect((await upload('/x/dir', tarGz(...AB), { untar: true, path: '' })).status).toBe(200)
@@ -297,7 +332,21 @@ for (const kind of KINDS)
         ['a name that climbs after all', tarGz(...AB, { name: 'a/../../x', content: 'x' }), 400],
         ['an absolute name', tarGz(...AB, { name: '/etc/x', content: 'x' }), 400],
         ['a symbolic link', tarGz(...AB, { name: 'link', type: '2' }), 400],
-        ['a hard link', tarGz(...AB, { name: 'link', type: '1' }), 400],
+        ['a hard link to nothing', tarGz(...AB, { name: 'link', type: '1' }), 400],
+        ['a hard link out of it', tarGz(...AB, { name: 'l', type: '1', linkName: '../kept.txt' }), 400],
+        ['a hard link to a place', tarGz(...AB, { name: 'l', type: '1', linkName: '/etc/passwd' }), 400],
+        [
+          'a hard link to what it does not have',
+          tarGz(...AB, { name: 'l', type: '1', linkName: 'c.txt' }),
+          400,
+        ],
+        ['a hard link to what comes later', tarGz({ name: 'l', type: '1', linkName: 'a.txt' }, ...AB), 400],
+        ['a hard link to itself', tarGz(...AB, { name: 'a.txt', type: '1', linkName: 'a.txt' }), 400],
+        [
+          'a hard link with a content',
+          tarGz(...AB, { name: 'l', type: '1', linkName: 'a.txt', content: 'x' }),
+          400,
+        ],
         ['a device', tarGz(...AB, { name: 'dev', type: '3' }), 400],
         [
           'a file in which others lie',
@@ -605,6 +654,9 @@ describe('an upload on its way', () => {
     expect(
       (await uploadDir(tarGz({ name: 'x', content: Buffer.alloc(20_001) }), { path: 'dir' })).status,
     ).toBe(413)
+    const links = Array.from({ length: 2 }, (_, i) => ({ name: `l${i}`, type: '1', linkName: 'x' }))
+    const linked = tarGz({ name: 'x', content: Buffer.alloc(9_000) }, ...links)
+    expect((await uploadDir(linked, { path: 'dir' })).status).toBe(413)
     const four = ['a', 'b', 'c', 'd'].map(name => ({ name, content: 'x' }))
     expect((await uploadDir(tarGz(...four), { path: 'dir' })).status).toBe(413)
     expect(await filesIn()).toEqual({ ...THERE, 'fits/x': '\0'.repeat(10_000) })
