@@ -8,6 +8,8 @@ import { createWriteStream } from 'node:fs'
 export interface RunOptions {
   readonly cwd?: string
   readonly timeoutMs?: number
+  /** On top of the environment that all clients get. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Finished {
@@ -18,7 +20,7 @@ export interface Finished {
 }
 
 /** The same answers in every locale, with file names as UTF-8, and no proxy or configuration of the machine's user. */
-function environment(): NodeJS.ProcessEnv {
+export function environment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/_proxy$/i.test(name))
   return { ...Object.fromEntries(kept), LC_ALL: 'C.UTF-8', NO_PROXY: '*', RCLONE_CONFIG: '/dev/null' }
 }
@@ -26,7 +28,7 @@ function environment(): NodeJS.ProcessEnv {
 function start(program: string, args: readonly string[], options: RunOptions): ChildProcess {
   return spawn(program, args, {
     cwd: options.cwd,
-    env: environment(),
+    env: { ...environment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: options.timeoutMs ?? 60_000,
     killSignal: 'SIGKILL',
