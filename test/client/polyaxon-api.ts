@@ -15,6 +15,8 @@ export interface KnownRun {
   /** The name of its connection, which clients then ask for. */
   readonly artifactsStore?: string
   readonly lineage?: readonly Lineage[]
+  /** By default it has succeeded. */
+  readonly status?: 'running'
 }
 
 /** What a run has said that it made. */
@@ -98,18 +100,18 @@ export class PolyaxonApi {
     const [, uuid, rest = ''] = RUN_PATH.exec(path) ?? []
     const run = this.#runs.get(uuid ?? '')
     if (run === undefined) return undefined
-    const { artifactsStore, lineage = [] } = run
+    const { artifactsStore, lineage = [], status = 'succeeded' } = run
     switch (rest) {
       case '':
         return {
-          ...{ uuid, owner: OWNER, project: PROJECT, kind: 'job', status: 'succeeded' },
+          ...{ uuid, owner: OWNER, project: PROJECT, kind: 'job', status },
           settings: {
             namespace: NAMESPACE,
             ...(artifactsStore !== undefined && { artifacts_store: { name: artifactsStore } }),
           },
         }
       case '/statuses':
-        return { uuid, status: 'succeeded', status_conditions: [] }
+        return { uuid, status, status_conditions: [] }
       case '/lineage/artifacts':
         return { count: lineage.length, results: lineage }
       default:

@@ -7,16 +7,8 @@ import { afterAll, beforeAll, expect, it, describe } from 'vitest'
 import { bytes } from '../contract/harness.ts'
 import { describeEach } from '../support/stores.ts'
 import { NAMESPACE, OWNER, PROJECT } from './polyaxon-api.ts'
-import {
-  fill,
-  newRun,
-  POLYAXON_STORES,
-  RUN_FILES,
-  serveRuns,
-  storedIn,
-  treeOfFiles,
-  unpack,
-} from './polyaxon-runs.ts'
+import { RUN_FILES } from './polyaxon-files.ts'
+import { fill, newRun, POLYAXON_STORES, serveRuns, storedIn, treeOfFiles, unpack } from './polyaxon-runs.ts'
 import type { ServedRuns } from './polyaxon-runs.ts'
 
 interface RawAnswer {

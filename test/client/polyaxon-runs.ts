@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LocalDefinition } from '../../src/store/definition.ts'
 import { AppError } from '../../src/errors.ts'
-import { at, bytes, pattern, readAll, withOpen, writeAll, type Harness } from '../contract/harness.ts'
+import { at, readAll, withOpen, writeAll, type Harness } from '../contract/harness.ts'
 import type { StoreUnderTest } from '../support/servers.ts'
 import { startService, type Service } from '../support/service.ts'
 import { azurite } from '../support/store-azure.ts'
@@ -14,6 +14,7 @@ import { localStore } from '../support/store-local.ts'
 import { minio } from '../support/store-s3.ts'
 import { asServed } from '../support/stores.ts'
 import { PolyaxonApi } from './polyaxon-api.ts'
+import type { Files } from './polyaxon-files.ts'
 import { run } from './run.ts'
 import { filesOf, treeOf, type Tree } from './trees.ts'
 
@@ -22,8 +23,6 @@ export const POLYAXON_STORES: readonly StoreUnderTest[] = [localStore, minio, fa
 
 /** The connection that is not the default. */
 export const OTHER = 'other-store'
-
-export type Files = ReadonlyMap<string, Uint8Array>
 
 export interface ServedRuns {
   readonly service: Service
@@ -113,65 +112,4 @@ export async function unpack(archive: string, into: string): Promise<Tree> {
 
 function sha256(content: Uint8Array): string {
   return createHash('sha256').update(content).digest('hex')
-}
-
-/** Names that clients, dashboards and headers have to carry, beyond what each server refuses. */
-const ODD_NAMES = [
-  'a b',
-  '#1',
-  '100%',
-  '%41',
-  'a&b=c',
-  'plus+plus',
-  '?',
-  ';',
-  "it's",
-  'größe',
-  '日本語',
-  '🙂',
-]
-
-/** What a finished run of the 2.x generation has left. */
-export const RUN_FILES: Files = new Map<string, Uint8Array>([
-  ['outputs/results.csv', bytes('epoch,loss\n1,0.5\n2,0.25\n')],
-  ['outputs/metrics.json', bytes('{"loss": 0.25, "done": true}')],
-  ['outputs/empty.txt', bytes('')],
-  ['outputs/x.tar.gz', pattern(1000)],
-  ['outputs/model/weights.bin', pattern(3_000_001)],
-  ['outputs/model/checkpoints/1.bin', pattern(70_000, 1)],
-  ['outputs/Übungen/größe.txt', bytes('groß')],
-  ['outputs/Übungen/モデル/a.bin', pattern(5000, 2)],
-  ...ODD_NAMES.map(name => [`outputs/odd/${name}`, bytes(name)] as const),
-  ...ODD_NAMES.map(name => [`outputs/odd/folders/${name}/file`, bytes(`in ${name}`)] as const),
-  ['code/train.py', bytes('print("training")\n')],
-  [
-    'events/metric/loss.plx',
-    bytes(
-      'step|timestamp|metric\n1|2024-05-01T10:00:00+00:00|0.5\n2|2024-05-01T10:00:01.500000+00:00|0.25\n',
-    ),
-  ],
-  ['events/metric/accuracy.plx', bytes('step|timestamp|metric\n1|2024-05-01T10:00:00+00:00|0.75\n')],
-  [
-    'events/image/preview.plx',
-    bytes(
-      'step|timestamp|image\n' +
-        '1|2024-05-01T10:00:00+00:00|{"path":"assets/image/preview/1.png"}\n' +
-        '2|2024-05-01T10:00:01+00:00|{"path":"assets/image/preview/2.png"}\n',
-    ),
-  ],
-  ['assets/image/preview/1.png', pattern(2000, 3)],
-  ['assets/image/preview/2.png', pattern(2000, 4)],
-  ['plxlogs/pod-a.jsonl', bytes(logLines('pod-a', ['loading', 'training'], 10))],
-  ['plxlogs/pod-b.jsonl', bytes(logLines('pod-b', ['größer'], 11))],
-])
-
-/** As Polyaxon writes them: an empty line first, and no end of line last. */
-function logLines(pod: string, values: readonly string[], second: number): string {
-  const lines = values.map((value, i) =>
-    JSON.stringify({
-      ...{ timestamp: `2024-05-01T10:00:${second + 5 * i}+00:00`, value },
-      ...{ node: 'node-1', pod, container: 'polyaxon-main' },
-    }),
-  )
-  return ['', ...lines].join('\n')
 }
