@@ -28,6 +28,8 @@ export interface Data {
   readonly small: Folder
   readonly many: Folder
   readonly mixed: Folder
+  /** In the run of Polyaxon 2.x, which lies in `POLYAXON_RUN` below the root. */
+  readonly model: Folder
 }
 
 export interface Scale {
@@ -36,6 +38,7 @@ export interface Scale {
   readonly smallFiles: number
   readonly manyFiles: number
   readonly checkpointBytes: number
+  readonly modelBytes: number
 }
 
 export const FULL: Scale = {
@@ -44,6 +47,7 @@ export const FULL: Scale = {
   smallFiles: 10_000,
   manyFiles: 10_000,
   checkpointBytes: 700 * 2 ** 20,
+  modelBytes: 2 ** 29,
 }
 export const QUICK: Scale = {
   bigBytes: 2 ** 28,
@@ -51,10 +55,15 @@ export const QUICK: Scale = {
   smallFiles: 2_000,
   manyFiles: 2_000,
   checkpointBytes: 100 * 2 ** 20,
+  modelBytes: 2 ** 26,
 }
 
 /** Path of the run: on disk below the root, in URLs below `/outputs/`, and of its keys in a bucket. */
 export const RUN = 'bench/data/experiments/1'
+
+/** Where haupt looks for runs, relative to the root. */
+export const POLYAXON_RUNS = 'polyaxon/runs'
+export const POLYAXON_RUN = 'a1b2c3d4e5f647089a0b1c2d3e4f5a6b'
 
 export const RANGE_BYTES = 64 * 1024
 const SMALL_BYTES = 4096
@@ -63,6 +72,8 @@ const CHUNK_BYTES = 2 ** 20
 /** Writes the run below `root`, which must be empty. The bytes are the same every time. */
 export function makeData(root: string, scale: Scale): Data {
   const write = fileWriter(join(root, RUN))
+  const writePolyaxon = fileWriter(join(root, POLYAXON_RUNS, POLYAXON_RUN))
+  const weights = writePolyaxon('outputs/model/weights.bin', scale.modelBytes)
   const folder = (path: string, sizes: readonly number[]): Folder => {
     const files = sizes.map((size, i) =>
       write(`${path}part-${String(i % 50).padStart(2, '0')}/${i}.bin`, size),
@@ -88,6 +99,7 @@ export function makeData(root: string, scale: Scale): Data {
       scale.checkpointBytes,
       scale.checkpointBytes,
     ]),
+    model: { path: 'outputs/model', files: [weights], size: weights.size },
   }
 }
 

@@ -4,10 +4,12 @@ import { archives, resume } from './workloads/archive.ts'
 import { file1, file8 } from './workloads/file.ts'
 import { ranges, smallFiles } from './workloads/requests.ts'
 import { storeFile, storeFiles, storeFolder, storeRanges } from './workloads/store.ts'
+import { streams } from './workloads/streams.ts'
 import type { Workload } from './workloads/workload.ts'
 
 const FOLDER_WORKLOADS: readonly Workload[] = [file1, file8, smallFiles, ranges, ...archives, resume]
 const STORE_WORKLOADS: readonly Workload[] = [storeFile, storeFolder, storeFiles, storeRanges]
+const STREAMS_WORKLOADS: readonly Workload[] = streams
 
 const names = (workloads: readonly Workload[]) => workloads.map(({ name }) => name)
 
@@ -16,6 +18,7 @@ export const HELP = `Usage: npm run bench -- [--quick] [--only NAME]... [--round
   --quick         less data and two short rounds: whether it works and roughly how fast, in a few minutes
   --only NAME     one workload; may be repeated: ${names(FOLDER_WORKLOADS).join(', ')};
                   on an object store: ${names(STORE_WORKLOADS).join(', ')}
+                  beside haupt: ${names(STREAMS_WORKLOADS).join(', ')}
   --rounds N      measurements of each variant, in turn with the others (default 5; 2 with --quick)
   --service FILE  the program to start (default src/main.ts)
   --json FILE     also writes every measurement there
@@ -30,6 +33,7 @@ export interface Options {
   readonly json: string | undefined
   readonly folderWorkloads: readonly Workload[]
   readonly storeWorkloads: readonly Workload[]
+  readonly streamsWorkloads: readonly Workload[]
 }
 
 /** Undefined when only the help was wanted. Fails with a TypeError or RangeError that says which argument is wrong. */
@@ -46,7 +50,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     },
   })
   if (values.help) return undefined
-  const known = names([...FOLDER_WORKLOADS, ...STORE_WORKLOADS])
+  const known = names([...FOLDER_WORKLOADS, ...STORE_WORKLOADS, ...STREAMS_WORKLOADS])
   const unknown = values.only?.find(name => !known.includes(name))
   if (unknown !== undefined) throw new RangeError(`there is no workload '${unknown}'`)
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
@@ -60,5 +64,6 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     json: values.json,
     folderWorkloads: FOLDER_WORKLOADS.filter(chosen),
     storeWorkloads: STORE_WORKLOADS.filter(chosen),
+    streamsWorkloads: STREAMS_WORKLOADS.filter(chosen),
   }
 }

@@ -11,6 +11,7 @@ import type { Options } from './options.ts'
 import { fillBucket, storeServer } from './store/bucket.ts'
 import { RCLONE_SERVE, rcloneServe, serviceOnBucket, storeItself } from './store/servers.ts'
 import { RCLONE, RCLONE_COPY, availableTools } from './store/tools.ts'
+import { HAUPT, streamsVariants } from './streams/servers.ts'
 import { BASELINE, availableVariants, launch, serviceOnFolder } from './variants.ts'
 import type { RunningVariant, Variant } from './variants.ts'
 import type { Setting } from './workloads/workload.ts'
@@ -55,7 +56,11 @@ async function run(options: Options): Promise<void> {
   const ground = { options, setting, start, readyFile }
 
   console.log(heading(options))
-  const outcomes = [...(await holdOnFolder(ground)), ...(await holdOnStore(ground))]
+  const outcomes = [
+    ...(await holdOnFolder(ground)),
+    ...(await holdOnStore(ground)),
+    ...(await holdBesideHaupt(ground)),
+  ]
   if (options.json !== undefined)
     writeFileSync(options.json, JSON.stringify({ machine: machine(), options, outcomes }, undefined, 2))
 }
@@ -105,6 +110,19 @@ async function holdOnStore(ground: Ground): Promise<Outcome[]> {
     },
     ground,
   )
+}
+
+/** The service and Polyaxon's own, at the URLs of that. */
+async function holdBesideHaupt(ground: Ground): Promise<Outcome[]> {
+  const workloads = ground.options.streamsWorkloads
+  if (workloads.length === 0) return []
+  await using cleanup = new AsyncDisposableStack()
+  progress('installing haupt, unless it is there')
+  const { variants, missing } = await streamsVariants()
+  const servers: RunningVariant[] = []
+  for (const variant of variants) servers.push(cleanup.use(await ground.start(variant)))
+  console.log(`\nAt the URLs of Polyaxon's streams service; baseline: ${HAUPT}.${notMeasured(missing)}`)
+  return await holdAloud({ workloads, contestants: { servers, tools: [] }, baselines: [HAUPT] }, ground)
 }
 
 function holdAloud(contest: Contest, { options, setting }: Ground): Promise<Outcome[]> {

@@ -107,10 +107,15 @@ async function saveArchive(target: RunningVariant, setting: Setting, format: For
   const task = { kind: 'download', port: target.port, path, saveTo } as const
   const [whole] = await setting.clients.downloads([task])
   if (whole!.status !== 200) throw new WrongBytes(target.variant.name, `${path} answered ${whole!.status}`)
-  const { stdout } = await promisify(execFile)('python3', [READER, saveTo])
-  if (stdout.trim() !== contentDigest(folder))
+  if (!(await holds(saveTo, folder)))
     throw new WrongBytes(target.variant.name, `${path} holds other files than the folder`)
   return { task, whole: whole! }
+}
+
+/** Whether an archive has the files of the folder in it, and no others. */
+export async function holds(archive: string, folder: Folder): Promise<boolean> {
+  const { stdout } = await promisify(execFile)('python3', [READER, archive])
+  return stdout.trim() === contentDigest(folder)
 }
 
 /** The same digest that `archive-digest.py` prints. */
@@ -119,8 +124,9 @@ function contentDigest(folder: Folder): string {
   return createHash('sha256').update(lines.join('')).digest('hex')
 }
 
-export async function sha256Of(path: string, start = 0): Promise<string> {
+/** Of the bytes from `start` until before `end`. */
+export async function sha256Of(path: string, start = 0, end = Infinity): Promise<string> {
   const hash = createHash('sha256')
-  await pipeline(createReadStream(path, { start, highWaterMark: 2 ** 20 }), hash)
+  await pipeline(createReadStream(path, { start, end: end - 1, highWaterMark: 2 ** 20 }), hash)
   return hash.digest('hex')
 }

@@ -38,6 +38,7 @@ beforeAll(() => {
     smallFiles: 5,
     manyFiles: 20,
     checkpointBytes: 10,
+    modelBytes: 10,
   })
 })
 

@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ClientPool } from '../../bench/client/pool.ts'
-import { makeData } from '../../bench/data.ts'
+import { makeData, POLYAXON_RUN, POLYAXON_RUNS } from '../../bench/data.ts'
 import type { Data } from '../../bench/data.ts'
 import type { RunningVariant } from '../../bench/variants.ts'
 import { file1 } from '../../bench/workloads/file.ts'
 import { ranges, smallFiles } from '../../bench/workloads/requests.ts'
+import { streams } from '../../bench/workloads/streams.ts'
 import { WrongBytes } from '../../bench/workloads/workload.ts'
 import type { Lane, Workload } from '../../bench/workloads/workload.ts'
 
@@ -38,7 +39,19 @@ function withBody(
   return { status, body: change(Buffer.from(body)) }
 }
 
-const workloads = [file1, smallFiles, ranges].map(workload => [workload.name, workload] as const)
+/** Archives are read by another program. */
+const [, streamsFile, streamsRange] = streams
+const workloads = [file1, smallFiles, ranges, streamsFile!, streamsRange!].map(
+  workload => [workload.name, workload] as const,
+)
+
+/** Relative to the root of the data. */
+function pathOf(target: string): string {
+  const { pathname, searchParams } = new URL(target, 'http://localhost')
+  return pathname.startsWith('/streams/')
+    ? join(POLYAXON_RUNS, POLYAXON_RUN, searchParams.get('path')!)
+    : pathname.slice('/outputs/'.length)
+}
 
 function laneOf(workload: Workload, server: RunningVariant): Lane {
   return workload.lanes({ servers: [server], tools: [] })[0]!
@@ -59,6 +72,7 @@ describe('the benchmark', () => {
       smallFiles: 20,
       manyFiles: 5,
       checkpointBytes: 10,
+      modelBytes: 100_000,
     })
   })
 
@@ -72,7 +86,7 @@ describe('the benchmark', () => {
   async function serve(answer: Answer): Promise<RunningVariant> {
     const server = createServer((request, response) => {
       const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
-      const file = readFileSync(join(data.root, request.url!.slice('/outputs/'.length)))
+      const file = readFileSync(join(data.root, pathOf(request.url!)))
       const { status, body } = answer(file, match === null ? undefined : [Number(match[1]), Number(match[2])])
       response.writeHead(status, { 'Content-Length': body.length }).end(body)
     })
