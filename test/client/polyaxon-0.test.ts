@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { bytes } from '../contract/harness.ts'
 import { describeEach } from '../support/stores.ts'
 import { OWNER, PROJECT } from './polyaxon-api.ts'
 import { RUN_FILES } from './polyaxon-files.ts'
@@ -11,7 +12,7 @@ import type { ServedRuns } from './polyaxon-runs.ts'
 import { describeClient } from './programs.ts'
 import { findPythonWith } from './python-environment.ts'
 import { PythonSession } from './python-session.ts'
-import { run as runProgram } from './run.ts'
+import { run as runProgram, type Finished } from './run.ts'
 
 /** Its last release is older than what its dependencies have dropped since: `soft_unicode`, and in Python 3.12 `distutils`. */
 const PACKAGES = {
@@ -40,6 +41,8 @@ const ENTITIES = [
   },
 ] as const
 
+const LOG = 'epoch 1: größer\nepoch 2\n'
+
 describeClient('polyaxon-client 0.6', await findPythonWith(PACKAGES), python => {
   describeEach(POLYAXON_STORES, kind => {
     let runs: ServedRuns
@@ -49,7 +52,10 @@ describeClient('polyaxon-client 0.6', await findPythonWith(PACKAGES), python => 
 
     beforeAll(async () => {
       runs = await serveRuns(kind)
-      for (const { path } of ENTITIES) await fill(runs.store, path, RUN_FILES)
+      for (const { path } of ENTITIES) {
+        await fill(runs.store, path, RUN_FILES)
+        await runs.logs.write(path, bytes(LOG))
+      }
       session = await PythonSession.start(python, SCRIPT, {
         cwd: await runs.makeFolder(),
         env: await surroundings(runs),
@@ -83,6 +89,12 @@ describeClient('polyaxon-client 0.6', await findPythonWith(PACKAGES), python => 
       ])
     })
 
+    it.each(ENTITIES)('reads the log of $what', async ({ entity, id }) => {
+      const named = { stream: false }
+      const call = { entity, method: 'logs', arguments: [OWNER, PROJECT, Number(id)], named, folder }
+      expect(await session.ask(call)).toEqual({ returned: LOG })
+    })
+
     it('saves nothing of what is not there', async () => {
       const call = {
         entity: 'job',
@@ -95,14 +107,8 @@ describeClient('polyaxon-client 0.6', await findPythonWith(PACKAGES), python => 
     })
 
     it('downloads outputs by the command line', async () => {
-      const polyaxon = join(dirname(python), 'polyaxon')
       const finished = await Promise.all(
-        ENTITIES.map(async ({ entity, option, id }) =>
-          runProgram(polyaxon, [entity, '-p', `${OWNER}/${PROJECT}`, option, id, 'outputs'], {
-            cwd: folder,
-            env: await surroundings(runs),
-          }),
-        ),
+        ENTITIES.map(({ entity, option, id }) => polyaxon(entity, option, id, 'outputs')),
       )
       expect(finished.map(({ code, stdout }) => [code, stdout.toString().trim()])).toEqual(
         ENTITIES.map(() => [0, 'Files downloaded.']),
@@ -112,6 +118,29 @@ describeClient('polyaxon-client 0.6', await findPythonWith(PACKAGES), python => 
         expect(await unpack(archive, await runs.makeFolder())).toEqual(treeOfFiles(RUN_FILES))
       }
     })
+
+    it('shows a log by the command line', async () => {
+      const [job, experiment] = await Promise.all([
+        polyaxon('job', '-j', '1', 'logs', '--past'),
+        polyaxon('experiment', '-xp', '7', 'logs', '--past'),
+      ])
+      for (const { code, stdout } of [job, experiment]) {
+        expect(code).toBe(0)
+        expect(stdout.toString().trim()).toBe(LOG.trim())
+      }
+    })
+
+    /** Runs a command about an entity; each has a home of its own, because all would write into one. */
+    async function polyaxon(
+      entity: string,
+      option: string,
+      id: string,
+      ...command: string[]
+    ): Promise<Finished> {
+      const args = [entity, '-p', `${OWNER}/${PROJECT}`, option, id, ...command]
+      const env = await surroundings(runs)
+      return runProgram(join(dirname(python), 'polyaxon'), args, { cwd: folder, env })
+    }
   })
 })
 

@@ -31,6 +31,8 @@ export interface ServedRuns {
   readonly store: Harness
   /** Of the connection OTHER. */
   readonly other: Harness
+  /** Where 0.x puts the logs of runs. */
+  readonly logs: Harness
   /** A new, empty folder for what a client downloads. */
   readonly makeFolder: () => Promise<string>
   readonly close: () => Promise<void>
@@ -38,7 +40,7 @@ export interface ServedRuns {
 
 export async function serveRuns(kind: StoreUnderTest): Promise<ServedRuns> {
   const folder = await mkdtemp(join(tmpdir(), 'polyaxon-outputs-clients-'))
-  const [store, other] = [await kind.make(), await kind.make()]
+  const [store, other, logs] = [await kind.make(), await kind.make(), await kind.make()]
   const service = await startService(
     '',
     { connections: [connection('outputs'), connection(OTHER)] },
@@ -46,16 +48,16 @@ export async function serveRuns(kind: StoreUnderTest): Promise<ServedRuns> {
       ['outputs', asServed(store.store)],
       [OTHER, asServed(other.store)],
     ]),
+    { logs: asServed(logs.store) },
   )
   const api = await PolyaxonApi.before(service.port)
   return {
-    ...{ service, api, store, other },
+    ...{ service, api, store, other, logs },
     makeFolder: () => mkdtemp(join(folder, 'client-')),
     close: async () => {
       await api.close()
       await service.close()
-      await store.close()
-      await other.close()
+      for (const each of [store, other, logs]) await each.close()
       await rm(folder, { recursive: true, force: true })
     },
   }
