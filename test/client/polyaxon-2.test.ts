@@ -1,12 +1,13 @@
 // The Python client and the command line of Polyaxon 2.x, over each kind of store.
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytes, pattern } from '../contract/harness.ts'
 import { describeEach } from '../support/stores.ts'
 import { Polyaxon2 } from './polyaxon-2-client.ts'
 import { NAMESPACE, OWNER, PROJECT, type KnownRun } from './polyaxon-api.ts'
-import { LINEAGES, RUN_FILES } from './polyaxon-files.ts'
-import type { Files } from './polyaxon-files.ts'
+import { ACCURACY, LINEAGES, logLines, LOSS, PREVIEW, RUN_FILES } from './polyaxon-files.ts'
+import type { Events, Files } from './polyaxon-files.ts'
 import {
   fill,
   newRun,
@@ -201,6 +202,62 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
           )
       })
 
+      it('reads the logs', async () => {
+        const logs = await client.call(finished, 'get_logs', {}, awaited)
+        expect(logs).toMatchObject({
+          logs: [
+            { value: 'loading', node: 'node-1', pod: 'pod-a', container: 'polyaxon-main' },
+            { value: 'größer', pod: 'pod-b' },
+            { value: 'training', pod: 'pod-a' },
+          ],
+        })
+        expect(logs).not.toHaveProperty('last_file')
+      })
+
+      it('reads what a run says while it goes on', async () => {
+        const said = logLines('pod-a', ['first', 'second', 'third'], 10)
+        const live = new Map([['.tmpplxlogs/pod-a.jsonl', bytes(said)]])
+        const run = await makeRun(live, { status: 'running' })
+        const last_time = '2024-05-01T10:00:10+00:00'
+        expect(await client.call(run, 'get_logs', { last_time }, awaited)).toMatchObject({
+          logs: [{ value: 'second' }, { value: 'third' }],
+        })
+      })
+
+      it('reads logs of earlier releases', async () => {
+        const run = await makeRun(OLD_LOGS)
+        expect(await client.call(run, 'get_logs', {}, awaited)).toMatchObject({
+          logs: [{ value: 'one' }, { value: 'two' }],
+        })
+      })
+
+      it('reads events', async () => {
+        const names = ['loss', 'missing', 'accuracy']
+        const { data } = (await client.call(
+          finished,
+          'get_events',
+          { kind: 'metric', names },
+          awaited,
+        )) as Events
+        expect(byName(data)).toEqual([ACCURACY, LOSS])
+        const csv = { kind: 'metric', names: ['loss'], orient: 'csv', force: true }
+        expect(await client.call(finished, 'get_events', csv, awaited)).toEqual({
+          data: [{ name: 'loss', kind: 'metric', data: text('events/metric/loss.plx') }],
+        })
+      })
+
+      it('reads events of several runs', async () => {
+        const other = await makeRun(
+          new Map([['events/metric/loss.plx', RUN_FILES.get('events/metric/loss.plx')!]]),
+        )
+        const wanted = { kind: 'metric', names: ['loss', 'accuracy'], runs: [finished, other] }
+        const { data } = (await client.call(finished, 'get_multi_run_events', wanted, awaited)) as {
+          data: Record<string, Events['data']>
+        }
+        expect(byName(data[finished]!)).toEqual([ACCURACY, LOSS])
+        expect(data[other]).toEqual([LOSS])
+      })
+
       it.each(LINEAGES.filter(({ flagless }) => flagless || !awaited))(
         'downloads $what by its lineage',
         async ({ lineage, holds }) => {
@@ -226,6 +283,12 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
         await client.call(run, 'download_artifact', { path: 'code/train.py', path_to: '.' }, awaited)
         const wanted = [...treeOfFiles(RUN_FILES)].filter(([path]) => /^(outputs\/model|code)\//.test(path))
         expect(await downloaded()).toEqual(new Map(wanted))
+        expect(await client.call(run, 'get_events', { kind: 'metric', names: ['loss'] }, awaited)).toEqual({
+          data: [LOSS],
+        })
+        expect(await client.call(run, 'get_logs', {}, awaited)).toMatchObject({
+          logs: [{ value: 'loading' }, {}, {}],
+        })
         await client.call(run, 'delete_artifact', { path: 'code/train.py' }, awaited)
         await client.call(run, 'delete_artifacts', { path: 'outputs' }, awaited)
         const left = [...treeOfFiles(RUN_FILES)].filter(([path]) => !/^(outputs|code)\//.test(path))
@@ -242,36 +305,22 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
       expect(await downloaded()).toEqual(new Map(stored))
     })
 
-    it('sends what the service is made for', async () => {
-      const run = await makeRun(RUN_FILES)
-      runs.api.add(run, { artifactsStore: OTHER })
-      const seen = async (
-        method: string,
-        arguments_: Readonly<Record<string, unknown>>,
-      ): Promise<string[]> => {
+    it.each(SENT)(
+      'sends $method as the service is made for it',
+      async ({ method, given, resource, query, by }) => {
+        const run = await makeRun(new Map(), { artifactsStore: OTHER })
+        await writeFile(join(folder, 'file'), 'content')
         runs.api.take()
-        await client.outcomes([{ run, method, arguments: arguments_ }])
-        const [known, ...asked] = runs.api.take()
+        await client.outcomes([{ run, method, arguments: given }])
+        const [known, asked] = runs.api.take()
         expect(known!.target).toBe(`/api/v1/${OWNER}/${PROJECT}/runs/${run}`)
-        for (const { headers } of asked) expect(headers.authorization).toBe('Token secret-of-ann')
-        const prefix = `/streams/v1/${NAMESPACE}/${OWNER}/${PROJECT}/runs/`
-        return asked.map(
-          ({ method: verb, target }) => `${verb} ${target.replace(prefix, '').replaceAll(run, 'RUN')}`,
-        )
-      }
-      const path = 'a b/ü&c'
-      const quoted = 'a+b%2F%C3%BC%26c'
-      expect(await seen('download_artifact', { path, force: true })).toEqual([
-        `GET RUN/artifact?connection=${OTHER}&force=True&path=${quoted}`,
-      ])
-      expect(await seen('download_artifacts', { path, check_path: true })).toEqual([
-        `GET RUN/artifacts?connection=${OTHER}&check_path=True&path=${quoted}`,
-      ])
-      const [tree] = await seen('get_artifacts_tree', { path })
-      expect(new Set(tree!.split(/[?&]/))).toEqual(
-        new Set(['GET RUN/artifacts/tree', 'path=a%20b/%C3%BC%26c', `connection=${OTHER}`]),
-      )
-    })
+        const { pathname, searchParams } = new URL(asked!.target, runs.api.url)
+        const owner = `/streams/v1/${NAMESPACE}/${OWNER}/${PROJECT}/runs`
+        expect(`${asked!.method} ${pathname}`).toBe(resource.replace(' ', ` ${owner}/`).replace('RUN', run))
+        expect(Object.fromEntries(searchParams)).toEqual(query)
+        expect(asked!.headers).toMatchObject({ ...by, authorization: 'Token secret-of-ann' })
+      },
+    )
 
     describe('the command line', () => {
       it('downloads everything, and files and folders by name', async () => {
@@ -302,9 +351,110 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
           treeOfFiles(RUN_FILES, 'outputs/model'),
         )
       })
+
+      it('downloads what lineage names and shows logs', async () => {
+        const run = await makeRun(RUN_FILES, { lineage: [PREVIEW] })
+        const old = await makeRun(OLD_LOGS)
+        const [lineage, logs, oldLogs] = await Promise.all([
+          client.ops('artifacts', '-uid', run, '-l-name', 'preview', '--path', join(folder, 'lineage')),
+          client.ops('logs', '-uid', run, '--no-follow', '--all-info'),
+          client.ops('logs', '-uid', old, '--hide-time'),
+        ])
+        expect([lineage.code, logs.code, oldLogs.code]).toEqual([0, 0, 0])
+        expect(oldLogs.stdout.toString()).toMatch(/^one\ntwo\n/)
+        expect(filesOf(await treeOf(join(folder, 'lineage')))).toEqual(
+          new Map([...treeOfFiles(RUN_FILES)].filter(([path]) => path.includes('image/preview'))),
+        )
+        const lines = logs.stdout.toString().trim().split('\n')
+        expect(lines.map(line => line.split(' | ').slice(1))).toEqual([
+          ['node-1', 'pod-a', 'polyaxon-main', 'loading'],
+          ['node-1', 'pod-b', 'polyaxon-main', 'größer'],
+          ['node-1', 'pod-a', 'polyaxon-main', 'training'],
+        ])
+      })
     })
   })
 })
+
+/** In pieces, named by their time. */
+const OLD_LOGS: Files = new Map(
+  ['one', 'two'].map((value, i) => {
+    const log = { timestamp: `2023-05-01T10:00:0${i}+00:00`, value, container: 'polyaxon-main' }
+    return [`plxlogs/168293520${i}`, bytes(JSON.stringify({ logs: [log] }))] as const
+  }),
+)
+
+/** Headers of the two ways in which the client asks: its generated API, and its store of artifacts. */
+const API = { accept: 'application/json', 'accept-encoding': 'identity' }
+const STORE = { accept: '*/*', 'accept-encoding': 'gzip, deflate' }
+
+const AT = { connection: OTHER, path: 'a b/ü&c+d' }
+const { path: PATH } = AT
+const NAMES = { kind: 'metric', names: ['a', 'b'] }
+const OF_NAMES = { connection: OTHER, names: 'a,b', force: 'false' }
+
+const SENT: readonly {
+  readonly method: string
+  readonly given: Readonly<Record<string, unknown>>
+  /** Below the runs of the project. */
+  readonly resource: string
+  readonly query: Readonly<Record<string, string>>
+  readonly by: Readonly<Record<string, string>>
+}[] = [
+  {
+    method: 'get_artifacts_tree',
+    given: { path: PATH },
+    resource: 'GET RUN/artifacts/tree',
+    query: AT,
+    by: API,
+  },
+  {
+    ...{ method: 'get_artifact', given: { path: PATH }, resource: 'GET RUN/artifact', by: API },
+    query: { ...AT, stream: 'true', force: 'false' },
+  },
+  {
+    ...{
+      method: 'download_artifact',
+      given: { path: PATH, force: true },
+      resource: 'GET RUN/artifact',
+      by: STORE,
+    },
+    query: { ...AT, force: 'True' },
+  },
+  {
+    ...{ method: 'download_artifacts', given: { path: PATH, check_path: true }, by: STORE },
+    ...{ resource: 'GET RUN/artifacts', query: { ...AT, check_path: 'True' } },
+  },
+  { method: 'delete_artifact', given: { path: PATH }, resource: 'DELETE RUN/artifact', query: AT, by: API },
+  { method: 'delete_artifacts', given: { path: PATH }, resource: 'DELETE RUN/artifacts', query: AT, by: API },
+  {
+    ...{ method: 'upload_artifact', given: { filepath: 'file', path: PATH }, by: STORE },
+    ...{ resource: 'POST RUN/artifact', query: {} },
+  },
+  {
+    ...{ method: 'upload_artifacts', given: { files: ['file'], path: PATH }, by: STORE },
+    ...{ resource: 'POST RUN/artifacts', query: {} },
+  },
+  {
+    ...{ method: 'get_logs', given: { last_file: 'f', last_time: '2024-05-01T10:00:00+00:00' }, by: API },
+    resource: 'GET RUN/logs',
+    query: { connection: OTHER, kind: 'job', last_file: 'f', last_time: '2024-05-01T10:00:00.000000+0000' },
+  },
+  { method: 'get_events', given: NAMES, resource: 'GET RUN/events/metric', query: OF_NAMES, by: API },
+  {
+    ...{ method: 'get_multi_run_events', given: { ...NAMES, runs: ['u', 'v'], orient: 'csv' }, by: API },
+    resource: 'GET multi/events/metric',
+    query: { ...OF_NAMES, runs: 'u,v', orient: 'csv' },
+  },
+]
+
+function byName(events: Events['data']): Events['data'] {
+  return [...events].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function text(path: string): string {
+  return Buffer.from(RUN_FILES.get(path)!).toString()
+}
 
 /** A tree whose folders stand in one order. */
 function sorted(tree: unknown): unknown {

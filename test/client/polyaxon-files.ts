@@ -111,6 +111,12 @@ export const LINEAGES: readonly {
     holds: ['events/metric/loss.plx'],
     flagless: true,
   },
+  {
+    what: 'images of several steps',
+    lineage: PREVIEW,
+    holds: [PREVIEW.path, 'assets/image/preview/1.png', 'assets/image/preview/2.png'],
+    flagless: false,
+  },
 ]
 
 export interface Events {
