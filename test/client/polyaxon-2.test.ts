@@ -1,6 +1,6 @@
 // The Python client and the command line of Polyaxon 2.x, over each kind of store.
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytes, pattern } from '../contract/harness.ts'
 import { describeEach } from '../support/stores.ts'
@@ -21,6 +21,7 @@ import {
 import type { ServedRuns } from './polyaxon-runs.ts'
 import { describeClient } from './programs.ts'
 import { findPythonWith } from './python-environment.ts'
+import { run as runProgram } from './run.ts'
 import { filesOf, treeOf, type Tree } from './trees.ts'
 
 const PACKAGES = { name: 'polyaxon-2', packages: ['polyaxon==2.18.0'], imports: 'polyaxon.client' }
@@ -305,6 +306,105 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
       expect(await downloaded()).toEqual(new Map(stored))
     })
 
+    describe('uploads', () => {
+      const content = pattern(2_500_000, 7)
+      const local: Files = new Map([
+        ['a.bin', content],
+        ['empty', bytes('')],
+        ['größe & mehr/b.txt', bytes('b')],
+        ['deep/er/c.txt', bytes('c')],
+      ])
+      let run: string
+
+      beforeEach(async () => {
+        run = await makeRun(new Map([['outputs/kept.txt', bytes('kept')]]))
+        for (const [path, each] of local) {
+          await mkdir(dirname(join(folder, 'local', path)), { recursive: true })
+          await writeFile(join(folder, 'local', path), each)
+        }
+      })
+
+      async function expectStored(files: Files): Promise<void> {
+        const all = new Map([['outputs/kept.txt', bytes('kept')], ...files])
+        expect(await storedIn(runs.store, run)).toEqual(treeOfFiles(all))
+      }
+
+      it('a file to a folder, and to the top', async () => {
+        const up = { filepath: 'local/a.bin', show_progress: false }
+        expect(await client.call(run, 'upload_artifact', { ...up, path: 'uploads/here' })).toEqual(UPLOADED)
+        expect(
+          await client.call(run, 'upload_artifact', { ...up, filepath: 'local/größe & mehr/b.txt' }),
+        ).toEqual(UPLOADED)
+        await expectStored(
+          new Map([
+            ['uploads/here/a.bin', content],
+            ['b.txt', bytes('b')],
+          ]),
+        )
+      })
+
+      it('files by names that a header has to carry', async () => {
+        const names = ['größe.bin', '日本語', "it's", 'a "b" c', 'a;b=c', '100%']
+        for (const name of names) {
+          await writeFile(join(folder, name), name)
+          const up = { filepath: name, path: 'ü/a&b', show_progress: false }
+          expect(await client.call(run, 'upload_artifact', up), name).toEqual(UPLOADED)
+        }
+        await expectStored(new Map(names.map(name => [`ü/a&b/${name}`, bytes(name)] as const)))
+      })
+
+      it('a file over another, or not', async () => {
+        const up = { filepath: join(folder, 'local/deep/er/c.txt'), path: 'uploads' }
+        await fill(runs.store, run, new Map([['uploads/c.txt', bytes('before')]]))
+        expect(await client.call(run, 'upload_artifact', { ...up, overwrite: false })).toEqual(UPLOADED)
+        await expectStored(new Map([['uploads/c.txt', bytes('before')]]))
+        expect(await client.call(run, 'upload_artifact', { ...up, overwrite: true })).toEqual(UPLOADED)
+        await expectStored(new Map([['uploads/c.txt', bytes('c')]]))
+      })
+
+      it('an archive that is unpacked into a folder of its name', async () => {
+        await runProgram('tar', ['-czf', join(folder, 'x.tar.gz'), '-C', join(folder, 'local'), '.'])
+        const up = { filepath: 'x.tar.gz', path: 'uploads', untar: true }
+        expect(await client.call(run, 'upload_artifact', up)).toEqual(UPLOADED)
+        await expectStored(below('uploads/x.tar.gz', local))
+      })
+
+      it('files that it packs', async () => {
+        const up = { files: ['local/a.bin', 'local/deep'], path: 'uploads/some', relative_to: 'local' }
+        expect(await client.call(run, 'upload_artifacts', up)).toEqual(UPLOADED)
+        await expectStored(
+          new Map([
+            ['uploads/some/a.bin', content],
+            ['uploads/some/deep/er/c.txt', bytes('c')],
+          ]),
+        )
+      })
+
+      it('a folder in place of what was in it', async () => {
+        const up = { dirpath: 'local', path: 'uploads/dir', relative_to: 'local' }
+        const before = ['uploads/dir/a.bin', 'uploads/dir/stale', 'uploads/dir/deep/stale']
+        await fill(runs.store, run, new Map(before.map(path => [path, bytes('before')] as const)))
+        expect(await client.call(run, 'upload_artifacts_dir', up)).toEqual(UPLOADED)
+        await expectStored(below('uploads/dir', local))
+      })
+
+      it('a folder to the top of the run, which loses nothing', async () => {
+        const up = { dirpath: 'local', path: '', relative_to: 'local' }
+        expect(await client.call(run, 'upload_artifacts_dir', up)).toEqual(UPLOADED)
+        await expectStored(local)
+      })
+
+      it('to the connection that the run names', async () => {
+        runs.api.add(run, { artifactsStore: OTHER })
+        await client.call(run, 'upload_artifact', { filepath: 'local/a.bin', path: 'uploads' })
+        await client.call(run, 'upload_artifacts_dir', { dirpath: 'local', path: 'up', relative_to: 'local' })
+        expect(await storedIn(runs.other, run)).toEqual(
+          treeOfFiles(new Map([['uploads/a.bin', content], ...below('up', local)])),
+        )
+        await expectStored(new Map())
+      })
+    })
+
     it.each(SENT)(
       'sends $method as the service is made for it',
       async ({ method, given, resource, query, by }) => {
@@ -352,8 +452,11 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
         )
       })
 
-      it('downloads what lineage names and shows logs', async () => {
+      it('downloads what lineage names, uploads and shows logs', async () => {
         const run = await makeRun(RUN_FILES, { lineage: [PREVIEW] })
+        await mkdir(join(folder, 'local/sub'), { recursive: true })
+        await writeFile(join(folder, 'local/a.txt'), 'a')
+        await writeFile(join(folder, 'local/sub/b.txt'), 'b')
         const old = await makeRun(OLD_LOGS)
         const [lineage, logs, oldLogs] = await Promise.all([
           client.ops('artifacts', '-uid', run, '-l-name', 'preview', '--path', join(folder, 'lineage')),
@@ -371,6 +474,25 @@ describeClient('polyaxon 2', await findPythonWith(PACKAGES), python => {
           ['node-1', 'pod-b', 'polyaxon-main', 'größer'],
           ['node-1', 'pod-a', 'polyaxon-main', 'training'],
         ])
+        const [file, dir] = await Promise.all([
+          client.ops('upload', '-uid', run, '--path-from', 'local/a.txt', '--path-to', 'uploads'),
+          client.ops('upload', '-uid', run, '--path-from', 'local', '--path-to', 'uploads/dir'),
+        ])
+        expect([file.stdout.toString(), dir.stdout.toString()]).toEqual([
+          expect.stringContaining('Artifacts uploaded'),
+          expect.stringContaining('Artifacts uploaded'),
+        ])
+        expect(await storedIn(runs.store, `${run}/uploads`)).toEqual(
+          treeOfFiles(
+            new Map(
+              [
+                ['a.txt', 'a'],
+                ['dir/a.txt', 'a'],
+                ['dir/sub/b.txt', 'b'],
+              ].map(([path, each]) => [path!, bytes(each!)]),
+            ),
+          ),
+        )
       })
     })
   })
@@ -448,6 +570,8 @@ const SENT: readonly {
   },
 ]
 
+const UPLOADED = { status: 200, text: '' }
+
 function byName(events: Events['data']): Events['data'] {
   return [...events].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -460,4 +584,8 @@ function text(path: string): string {
 function sorted(tree: unknown): unknown {
   const { files, dirs } = tree as { files: unknown; dirs: readonly string[] }
   return { files, dirs: [...dirs].sort() }
+}
+
+function below(folder: string, files: Files): Files {
+  return new Map([...files].map(([path, content]) => [`${folder}/${path}`, content] as const))
 }
