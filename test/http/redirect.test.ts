@@ -3,7 +3,6 @@ import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { gcsObjects } from '../../src/store/gcs.ts'
 import { openObjectStore } from '../../src/store/object-store.ts'
-import { s3Objects } from '../../src/store/s3.ts'
 import { bytes, type Harness } from '../contract/harness.ts'
 import { ask } from '../support/client.ts'
 import type { Answer, Ask } from '../support/client.ts'
@@ -11,28 +10,11 @@ import { serverSettings, type StoreUnderTest } from '../support/servers.ts'
 import { startService, type Service } from '../support/service.ts'
 import { azurite, makeAzurite } from '../support/store-azure.ts'
 import { fakeGcs, makeFakeGcs } from '../support/store-gcs.ts'
-import { makeBucket, minio, moto, s3Definition, s3Server } from '../support/store-s3.ts'
+import { minio, moto, redirectingMinio, redirectingMoto } from '../support/store-s3.ts'
 import { asServed, describeEach } from '../support/stores.ts'
 
 const RUN = 'ann/mnist/experiments/1/'
 const REAL = [minio, moto, fakeGcs, azurite]
-
-async function makeS3(name: 'minio' | 'moto'): Promise<Harness> {
-  const server = s3Server(name)!
-  const bucket = await makeBucket(server)
-  const definition = s3Definition(server, bucket.name, { delivery: 'redirect' })
-  const store = openObjectStore(definition, s3Objects(definition))
-  return {
-    store,
-    keepsTimes: false,
-    write: (path, content) => bucket.put(path, content),
-    remove: path => bucket.removeAll(path),
-    close: async () => {
-      await store.close()
-      await bucket.close()
-    },
-  }
-}
 
 /** The emulator looks at no signatures, but only a key can make some; in a universe of its own, that key needs no token endpoint. */
 async function makeSigningGcs(): Promise<Harness> {
@@ -61,8 +43,8 @@ async function makeSigningGcs(): Promise<Harness> {
 }
 
 const SIGNING: readonly StoreUnderTest[] = [
-  { ...minio, make: () => makeS3('minio') },
-  { ...moto, make: () => makeS3('moto') },
+  redirectingMinio,
+  redirectingMoto,
   { ...fakeGcs, make: makeSigningGcs },
   { ...azurite, make: () => makeAzurite({ definition: { delivery: 'redirect' } }) },
 ]

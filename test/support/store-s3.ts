@@ -129,11 +129,15 @@ export async function makeBucket({ endpoint, accessKeyId, secretAccessKey }: S3S
   }
 }
 
-async function makeHarness(name: 'minio' | 'moto', prefix: string): Promise<Harness> {
+async function makeHarness(
+  name: 'minio' | 'moto',
+  prefix: string,
+  delivery: 'proxy' | 'redirect',
+): Promise<Harness> {
   const server = s3Server(name)!
   const bucket = await makeBucket(server)
   if (prefix !== '') await writeDecoys(bucket, prefix)
-  const definition = s3Definition(server, bucket.name, { prefix })
+  const definition = s3Definition(server, bucket.name, { prefix, delivery })
   const store = openObjectStore(definition, s3Objects(definition))
   return {
     store,
@@ -154,14 +158,21 @@ async function writeDecoys(bucket: Bucket, prefix: string): Promise<void> {
   for (const key of [`${bare}0/decoy`, `${bare}.txt`, 'decoy']) await bucket.put(key, Buffer.from('decoy'))
 }
 
-function storeUnderTest(name: 'minio' | 'moto', title: string): StoreUnderTest {
+function storeUnderTest(
+  name: 'minio' | 'moto',
+  title: string,
+  delivery: 'proxy' | 'redirect' = 'proxy',
+): StoreUnderTest {
   return {
     title: `${title} (needs TEST_${name.toUpperCase()})`,
     available: s3Server(name) !== undefined,
     capabilities: CAPABILITIES,
-    make: ({ prefix = '' } = {}) => makeHarness(name, prefix),
+    make: ({ prefix = '' } = {}) => makeHarness(name, prefix, delivery),
   }
 }
 
 export const minio = storeUnderTest('minio', 'S3 on MinIO')
 export const moto = storeUnderTest('moto', 'S3 on Moto')
+/** Clients get addresses of the servers themselves. */
+export const redirectingMinio = storeUnderTest('minio', 'S3 on MinIO by redirects', 'redirect')
+export const redirectingMoto = storeUnderTest('moto', 'S3 on Moto by redirects', 'redirect')
