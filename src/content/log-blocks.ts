@@ -11,6 +11,8 @@ import { Slices } from './slices.ts'
 
 /** Large enough that a request to an object store for each is no matter, small enough to hold many. */
 const BLOCK_BYTES = 512 * 1024
+/** A line takes some memory however short it is. */
+const BLOCK_LINES = 8 * 1024
 /** Of a record that is too long, so much is shown. */
 const SHOWN_BYTES = 64 * 1024
 /** Files open at once, for a run may have had more pods than a process may have descriptors. */
@@ -176,7 +178,10 @@ async function blocksOf(
   const table = new BlockTable(path, format)
   const slices = new Slices()
   for await (const chunk of artifact.read(0, artifact.entry.size, { signal })) {
-    for (const record of splitter.push(bufferOf(chunk))) table.add(record, splitter.division)
+    for (const record of splitter.push(bufferOf(chunk))) {
+      table.add(record, splitter.division)
+      if (slices.due) await slices.rest()
+    }
     if (slices.due) await slices.rest()
   }
   const last = splitter.end()
@@ -191,6 +196,8 @@ class BlockTable {
   readonly #format: LogFormat
   #file: LogFile | undefined
   #time = -Infinity
+  /** Of the block that is being gathered. */
+  #lines = 0
 
   constructor(path: ArtifactPath, format: LogFormat) {
     this.#path = path
@@ -204,12 +211,15 @@ class BlockTable {
     const before = this.#time
     if (typeof found === 'number') this.#time = found
     const current = this.blocks.at(-1)
-    if (current === undefined || isCut || current.isCut || end - current.start > BLOCK_BYTES) {
+    const isFull = current !== undefined && (end - current.start > BLOCK_BYTES || this.#lines === BLOCK_LINES)
+    if (current === undefined || isCut || current.isCut || isFull) {
+      this.#lines = 1
       this.#file ??= { path: this.#path, format: this.#format, division }
       const time = this.#time
       this.blocks.push({ file: this.#file, order: 0, start, end, first: time, last: time, before, isCut })
       return
     }
+    this.#lines++
     current.end = end
     current.first = Math.min(current.first, this.#time)
     current.last = Math.max(current.last, this.#time)
@@ -218,21 +228,29 @@ class BlockTable {
 
 function linesOf({ file, start, before }: LogBlock, bytes: Buffer): BlockLines {
   const splitter = new RecordSplitter(file.division, start)
-  const records: { time: number; bytes: Buffer }[] = []
+  // Numbers only: many blocks are held at once, and an object for each line would be larger than the line.
+  const times: number[] = []
+  const starts: number[] = []
+  const ends: number[] = []
   let latest = before
   const add = (record: LogRecord): void => {
     const time = timeOf(file.format, record.bytes)
     if (time === 'blank') return
     if (typeof time === 'number') latest = time
-    records.push({ time: latest, bytes: record.bytes })
+    times.push(latest)
+    starts.push(record.start - start)
+    ends.push(record.end - start)
   }
   for (const record of splitter.push(bytes)) add(record)
   const last = splitter.end()
   if (last !== undefined) add(last)
-  records.sort((a, b) => a.time - b.time || 0)
+  const order = Uint32Array.from(times.keys()).sort((a, b) => times[a]! - times[b]! || a - b)
   return {
-    times: records.map(({ time }) => time),
-    render: index => renderLine(parseLine(file.format, records[index]!.bytes) ?? rawLine('')),
+    times: Array.from(order, line => times[line]!),
+    render(index) {
+      const line = order[index]!
+      return renderLine(parseLine(file.format, bytes.subarray(starts[line], ends[line])) ?? rawLine(''))
+    },
   }
 }
 

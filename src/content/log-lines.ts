@@ -66,13 +66,13 @@ export function rawLine(text: string): LogLine {
 }
 
 function objectLine(text: string): LogLine | undefined {
-  const parsed = parseJson(text)
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return undefined
-  const fields = parsed as Record<string, unknown>
+  const fields = parseObject(text)
+  const value = fields && valueText(fields['value'])
+  if (fields === undefined || value === undefined) return undefined
   return {
     time: parseLogTime(fields['timestamp']),
     ...originOf(fields['node'], fields['pod'], fields['container']),
-    value: valueText(fields['value']),
+    value,
   }
 }
 
@@ -92,8 +92,8 @@ function csvLine(text: string): LogLine | undefined {
 function csvValue(text: string): string | undefined {
   const bars = /^(?:[^|]*\|){4}/.exec(text)
   if (bars === null) return undefined
-  const parsed = parseJson(text.slice(bars[0].length))
-  return typeof parsed === 'object' && parsed !== null && '_' in parsed ? valueText(parsed._) : undefined
+  const fields = parseObject(text.slice(bars[0].length))
+  return fields && '_' in fields ? valueText(fields['_']) : undefined
 }
 
 function originOf(node: unknown, pod: unknown, container: unknown): Origin {
@@ -104,14 +104,24 @@ function originOf(node: unknown, pod: unknown, container: unknown): Origin {
   }
 }
 
-function valueText(value: unknown): string {
+/** Undefined for what is nested too deeply to be written again. */
+function valueText(value: unknown): string | undefined {
   if (typeof value === 'string') return value.toWellFormed()
-  return value === undefined || value === null ? '' : JSON.stringify(value)
+  if (value === undefined || value === null) return ''
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
 }
 
-function parseJson(text: string): unknown {
+const OBJECT = /^\s*\{/
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  // Asked first, for to fail takes many times as long, and all of a log may be such lines.
+  if (!OBJECT.test(text)) return undefined
   try {
-    return JSON.parse(text)
+    return JSON.parse(text) as Record<string, unknown>
   } catch {
     return undefined
   }

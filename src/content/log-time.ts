@@ -8,12 +8,15 @@ export interface LogTime {
 }
 
 const TIME =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(?:([Zz])|([+\- ])(\d\d):?(\d\d))?$/
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(?:([Zz])|([+\- ])([01]\d|2[0-3]):?([0-5]\d))?$/
 /** As Polyaxon writes it: given as it stands, and read by its digits, for most of the work on a long log is to read its times. */
-const USUAL = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{6})?[+-]\d\d:\d\d$/
+const USUAL = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{6})?[+-](?:[01]\d|2[0-3]):[0-5]\d$/
 /** Above it a number counts milliseconds, below it seconds, as in the models of Polyaxon's services. */
 const MAX_SECONDS = 2e10
 const MINUTE_MICROS = 60e6
+/** The years 1 to 9999 in any offset: Python, in which clients read times, has no others, and one of them would make it refuse the whole answer. */
+const MIN_MICROS = Date.parse('0001-01-02T00:00:00Z') * 1000
+const MAX_MICROS = Date.parse('9999-12-31T00:00:00Z') * 1000
 
 /** Undefined for what names no moment. Without an offset it is UTC; digits after the sixth are cut. A space before the offset is a `+` that somebody forgot to escape. */
 export function parseLogTime(value: unknown): LogTime | undefined {
@@ -24,14 +27,14 @@ export function parseLogTime(value: unknown): LogTime | undefined {
   if (found === null) return undefined
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', , sign] = found
   const midnight = dayMs(`${year}-${month}-${day}`)
-  if (Number.isNaN(midnight) || +hour > 23 || +minute > 59 || +second > 60) return undefined
+  if (Number.isNaN(midnight) || +hour > 23 || +minute > 59 || +second > 59) return undefined
   const wall = midnight + (+hour * 3600 + +minute * 60 + +second) * 1000
   const offset = sign === undefined ? 0 : +found[10]! * 60 + +found[11]!
   const digits = fraction.slice(0, 6).padEnd(6, '0')
   const micros = wall * 1000 + +digits - (sign === '-' ? -offset : offset) * MINUTE_MICROS
   const zone = sign === undefined ? '+00:00' : `${sign === '-' ? '-' : '+'}${found[10]}:${found[11]}`
   const tail = digits === '000000' ? '' : `.${digits}`
-  return { micros, text: `${year}-${month}-${day}T${hour}:${minute}:${second}${tail}${zone}` }
+  return inRange({ micros, text: `${year}-${month}-${day}T${hour}:${minute}:${second}${tail}${zone}` })
 }
 
 function ofUsual(text: string): LogTime | undefined {
@@ -42,7 +45,16 @@ function ofUsual(text: string): LogTime | undefined {
   const fraction =
     at === 19 ? 0 : twoDigits(text, 20) * 10_000 + twoDigits(text, 22) * 100 + twoDigits(text, 24)
   const offset = (twoDigits(text, at + 1) * 60 + twoDigits(text, at + 4)) * MINUTE_MICROS
-  return { micros: midnight * 1000 + seconds * 1e6 + fraction - (text[at] === '-' ? -offset : offset), text }
+  const micros = midnight * 1000 + seconds * 1e6 + fraction - (text[at] === '-' ? -offset : offset)
+  return inRange({ micros, text })
+}
+
+function inRange(time: LogTime): LogTime | undefined {
+  return isInRange(time.micros) ? time : undefined
+}
+
+function isInRange(micros: number): boolean {
+  return micros >= MIN_MICROS && micros < MAX_MICROS
 }
 
 function twoDigits(text: string, at: number): number {
@@ -65,9 +77,8 @@ function dayMs(day: string): number {
 
 function ofNumber(value: number): LogTime | undefined {
   const ms = Math.abs(value) > MAX_SECONDS ? value : value * 1000
-  if (!(Math.abs(ms) < 8.64e15)) return undefined
   const micros = Math.round(ms * 1000)
-  return { micros, text: formatMicros(micros) }
+  return isInRange(micros) ? { micros, text: formatMicros(micros) } : undefined
 }
 
 /** In UTC. */

@@ -169,12 +169,14 @@ describe('logs of a run', () => {
   })
 
   it('gives text of every kind, for clients print it', async () => {
+    const deep = `{"value":${'['.repeat(200_000)}${']'.repeat(200_000)}}`
     const content = jsonl(
       '{"value":12}',
       '{"value":null}',
       '{}',
       '{"value":{"a":[1]}}',
       '{"value":"\\ud800"}',
+      deep,
     )
     expect(values(await logsOf(storeOf({ 'plxlogs/a.jsonl': content })))).toEqual([
       '12',
@@ -182,6 +184,8 @@ describe('logs of a run', () => {
       '',
       '{"a":[1]}',
       '\ufffd',
+      // As it stands, for so deep a value cannot be written again.
+      deep,
     ])
   })
 
@@ -306,6 +310,15 @@ describe('times of lines', () => {
     '2018-02-30T00:00:00+00:00',
     '2018-02-30T00:00:00+00:00',
     '1544523897',
+    // Python, in which clients read them, has no such times, and refuses the whole answer.
+    '2018-12-11T10:24:60Z',
+    '2018-12-11T10:24:57+99:00',
+    '2018-12-11T10:24:57+01:60',
+    '2018-12-11 10:24:57+2400',
+    '0000-12-31T23:00:00-05:00',
+    '9999-12-31T23:00:00-05:00',
+    1e15,
+    -1e14,
     NaN,
     1e300,
     null,
@@ -353,6 +366,36 @@ it('damaged and hostile files never fail', async () => {
     { numRuns: 500 },
   )
 })
+
+it('lines that cannot be read leave time for others', async () => {
+  const lines = Buffer.from('{x\n'.repeat(100_000))
+  const inOneChunk = new (class extends MemoryStore {
+    override async open(path: ArtifactPath, options?: OpenOptions): Promise<OpenArtifact> {
+      const artifact = await super.open(path, options)
+      return {
+        entry: artifact.entry,
+        async *read(start, end) {
+          await Promise.resolve()
+          yield lines.subarray(start, end)
+        },
+        close: () => artifact.close(),
+      }
+    }
+  })()
+  inOneChunk.write(at('plxlogs/a.jsonl'), lines)
+  const began = performance.now()
+  let last = began
+  let longest = 0
+  const tick = (): void => {
+    longest = Math.max(longest, performance.now() - last)
+    last = performance.now()
+  }
+  const ticking = setInterval(tick)
+  expect((await logsOf(inOneChunk)).logs).toHaveLength(100_000)
+  tick()
+  clearInterval(ticking)
+  expect(longest).toBeLessThan((performance.now() - began) / 5)
+}, 60_000)
 
 it('a file that shrinks while it is read fails the answer', async () => {
   const store = storeOf({
