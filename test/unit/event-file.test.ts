@@ -331,6 +331,13 @@ describe('whatever a file holds', () => {
   })
 })
 
+it('a long field takes time in proportion to its length', async () => {
+  const began = performance.now()
+  for (const field of ['1', '1.', ' ', '1e', '.', '-'].map(each => each.repeat(200_000)))
+    expect(await valuesOf([`${field}x`])).toBe(`["${field}x"]`)
+  expect(performance.now() - began).toBeLessThan(5000)
+}, 300_000)
+
 describe('the files that events speak of', () => {
   const paths = async (content: string, kind: string, limit = 100): Promise<string[]> => [
     ...(await assetPaths(textOf(content), kind, limit)),
