@@ -10,6 +10,8 @@ type Context = {
   readonly attachments: Attachments
   /** Links that are open: a link holds none. */
   links: number
+  /** Characters of images that the page may still get. */
+  imagesLeft: number
 }
 
 const contextOf = (env: Env | undefined): Context => env as Context
@@ -21,6 +23,8 @@ const EMBEDDED = /\bdata:(image\/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=]+)
 /** Markdown can be made to be slow to read: more of it in one cell, or in a page, is shown as it is written. */
 const MAX_CELL = 32 * 1024
 const MAX_PAGE = 512 * 1024
+/** As long as notebooks are: each image is shown, but one image not any number of times. */
+const MAX_IMAGES = 16 * 1024 * 1024
 
 const renderer = new MarkdownIt({ html: false, linkify: false, typographer: false })
 renderer.validateLink = url => LINK_OR_IMAGE.test(url)
@@ -61,6 +65,7 @@ for (const rule of ['th_open', 'td_open'])
 /** For the texts of one page. */
 export class PageMarkdown {
   #left = MAX_PAGE
+  #imagesLeft = MAX_IMAGES
 
   render(source: string, attachments: Attachments): Markup {
     const images = new Map(attachments)
@@ -71,18 +76,23 @@ export class PageMarkdown {
     })
     this.#left -= text.length
     if (text.length > MAX_CELL || this.#left < 0) return markup`<pre>${text}</pre>`
-    const context: Context = { attachments: images, links: 0 }
-    return new Markup(renderer.render(text, context))
+    const context: Context = { attachments: images, links: 0, imagesLeft: this.#imagesLeft }
+    const rendered = new Markup(renderer.render(text, context))
+    this.#imagesLeft = context.imagesLeft
+    return rendered
   }
 }
 
-function attached(source: string, { attachments }: Context): string | undefined {
+function attached(source: string, context: Context): string | undefined {
   if (!source.startsWith('attachment:')) return undefined
   const escaped = source.slice('attachment:'.length)
   for (const name of [escaped, decoded(escaped)])
-    for (const [type, content] of attachments.get(name) ?? []) {
+    for (const [type, content] of context.attachments.get(name) ?? []) {
+      if (context.imagesLeft < 0) return undefined
       const data = imageData(type, content)
-      if (data !== undefined) return data
+      if (data === undefined) continue
+      context.imagesLeft -= data.length
+      return data
     }
   return undefined
 }

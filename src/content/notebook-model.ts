@@ -3,7 +3,10 @@ import { AppError } from '../errors.ts'
 
 export interface Notebook {
   readonly language: string
-  readonly cells: readonly Cell[]
+  /** Of `cells`. */
+  readonly count: number
+  /** Made one by one, for in memory a cell is many times as large as in the file. */
+  readonly cells: Iterable<Cell>
 }
 
 /** What a cell's Markdown may show: images by name, each by media type. */
@@ -20,7 +23,7 @@ export type Cell =
       readonly source: string
       /** Undefined for a cell that did not run. */
       readonly count: number | undefined
-      readonly outputs: readonly Output[]
+      readonly outputs: Iterable<Output>
     }
 
 export type Output =
@@ -30,8 +33,12 @@ export type Output =
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Fails with InvalidArgument for what is no notebook; where a part of one makes no sense, that part is left out. */
+/** Lists and objects. Each takes some memory, however little is in it. */
+const MAX_PARTS = 1_000_000
+
+/** Fails with InvalidArgument for what is no notebook, and with TooLarge for one with very many parts; where a part of one makes no sense, that part is left out. */
 export function parseNotebook(bytes: Uint8Array): Notebook {
+  checkParts(bytes)
   const notebook = fieldsOf(parseJson(bytes))
   const worksheets = listOf(notebook['worksheets'])
   const cells = notebook['cells'] ?? worksheets.flatMap(sheet => listOf(fieldsOf(sheet)['cells']))
@@ -41,8 +48,35 @@ export function parseNotebook(bytes: Uint8Array): Notebook {
   const language = fieldsOf(metadata['language_info'])['name'] ?? fieldsOf(metadata['kernelspec'])['language']
   return {
     language: typeof language === 'string' ? language : '',
-    cells: cells.map(cell => cellOf(fieldsOf(cell))),
+    count: cells.length,
+    cells: eachOf(cells, cellOf),
   }
+}
+
+function checkParts(bytes: Uint8Array): void {
+  let parts = 0
+  let isInString = false
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === QUOTE) isInString = !isInString
+    else if (isInString && byte === BACKSLASH) at++
+    else if (!isInString && (byte === OPEN_BRACE || byte === OPEN_BRACKET)) parts++
+  }
+  if (parts > MAX_PARTS)
+    throw new AppError(
+      'TooLarge',
+      `The notebook has more than ${MAX_PARTS} lists and objects, and is not shown as a page. Ask for the file as it is.`,
+      { op: 'read' },
+    )
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_BRACKET = 0x5b
+const OPEN_BRACE = 0x7b
+
+function* eachOf<T>(list: readonly unknown[], make: (fields: Fields) => T): Generator<T, void> {
+  for (const item of list) yield make(fieldsOf(item))
 }
 
 function parseJson(bytes: Uint8Array): unknown {
@@ -70,7 +104,7 @@ function cellOf(cell: Fields): Cell {
         kind: 'code',
         source,
         count: typeof count === 'number' ? count : undefined,
-        outputs: listOf(cell['outputs']).map(output => outputOf(fieldsOf(output))),
+        outputs: eachOf(listOf(cell['outputs']), outputOf),
       }
     }
     case 'markdown':

@@ -7,7 +7,7 @@ import { renderOutput } from './notebook-output.ts'
 import { preformatted, readableText } from './notebook-text.ts'
 import { Slices } from './slices.ts'
 
-/** Characters of a page, which is in memory as a whole; the cells after it are left out. */
+/** Characters of a page, which is in memory as a whole; what comes after it is left out. */
 const MAX_PAGE = 48 * 1024 * 1024
 
 const STYLE = `:root{color-scheme:light dark;--line:light-dark(#d8dee4,#3d444d);--code:light-dark(#f6f8fa,#161b22);--dim:light-dark(#59636e,#9198a1)}
@@ -40,8 +40,12 @@ th,td{border-bottom:1px solid var(--line);padding:.3rem .7rem;vertical-align:top
 /** The page carries it, so that it holds wherever the page gets to. The header that comes with it forbids more. */
 const POLICY = `default-src 'none'; img-src data:; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; base-uri 'none'; form-action 'none'`
 
-/** `name` is what the notebook is called. */
-export async function renderNotebookPage({ cells, language }: Notebook, name: string): Promise<string> {
+/** `name` is what the notebook is called. Fails with Aborted. */
+export async function renderNotebookPage(
+  { cells, count, language }: Notebook,
+  name: string,
+  signal?: AbortSignal,
+): Promise<string> {
   const slices = new Slices()
   const markdown = new PageMarkdown()
   const title = readableText(name)
@@ -51,32 +55,49 @@ export async function renderNotebookPage({ cells, language }: Notebook, name: st
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <meta name="viewport" content="width=device-width"><meta name="referrer" content="no-referrer">
 <title>${title}</title><style>${new Markup(STYLE)}</style></head>
-<body><header><h1>${title}</h1><p>${kind}, ${cells.length} ${cells.length === 1 ? 'cell' : 'cells'}</p></header>
+<body><header><h1>${title}</h1><p>${kind}, ${count} ${count === 1 ? 'cell' : 'cells'}</p></header>
 <main>
 `.text
-  for (const [index, cell] of cells.entries()) {
-    if (page.length > MAX_PAGE) {
-      page +=
-        markup`<p class="note">The other ${cells.length - index} cells are left out: the notebook is too long for a page.</p>`
-          .text
+  const isFull = (): boolean => page.length > MAX_PAGE
+  let shown = 0
+  for (const cell of cells) {
+    if (isFull()) {
+      page += leftOut(`The other ${count - shown} cells`).text
       break
     }
-    page += renderCell(cell, markdown).text
-    if (slices.due) await slices.rest()
+    for (const piece of piecesOf(cell, markdown, isFull)) {
+      page += piece.text
+      if (!slices.due) continue
+      await slices.rest()
+      signal?.throwIfAborted()
+    }
+    shown++
   }
   return `${page}</main></body></html>\n`
 }
 
-function renderCell(cell: Cell, markdown: PageMarkdown): Markup {
+function leftOut(what: string): Markup {
+  return markup`<p class="note">${what} are left out: the notebook is too long for a page.</p>`
+}
+
+/** A cell in pieces, of which it may have very many. */
+function* piecesOf(cell: Cell, markdown: PageMarkdown, isFull: () => boolean): Generator<Markup, void> {
   if (cell.kind === 'markdown') {
     const text = markdown.render(readableText(cell.source), cell.attachments)
-    return markup`<div class="cell"><div class="body text">${text}</div></div>\n`
+    yield markup`<div class="cell"><div class="body text">${text}</div></div>\n`
+    return
   }
-  if (cell.kind === 'raw')
-    return markup`<div class="cell"><div class="body">${preformatted(cell.source)}</div></div>\n`
-  const outputs = cell.outputs.map(
-    output => markup`<div class="output">${renderOutput(output, markdown)}</div>\n`,
-  )
-  return markup`<div class="cell"><div class="prompt">[${cell.count ?? ' '}]</div><div class="body">${preformatted(cell.source, 'source')}
-${outputs}</div></div>\n`
+  if (cell.kind === 'raw') {
+    yield markup`<div class="cell"><div class="body">${preformatted(cell.source)}</div></div>\n`
+    return
+  }
+  yield markup`<div class="cell"><div class="prompt">[${cell.count ?? ' '}]</div><div class="body">${preformatted(cell.source, 'source')}\n`
+  for (const output of cell.outputs) {
+    if (isFull()) {
+      yield leftOut('The other outputs of this cell')
+      break
+    }
+    yield markup`<div class="output">${renderOutput(output, markdown)}</div>\n`
+  }
+  yield markup`</div></div>\n`
 }

@@ -30,7 +30,8 @@ export function readableText(text: string): string {
 }
 
 function lastWritten(line: string): string {
-  const written = line.replace(/\r+$/, '')
+  // Without looking behind, every return would be tried as the first one.
+  const written = line.replace(/(?<!\r)\r+$/, '')
   return written.slice(written.lastIndexOf('\r') + 1)
 }
 

@@ -10,29 +10,56 @@ import type { Representation } from './representation.ts'
 /** It is JSON, which is read as a whole. */
 const MAX_BYTES = 16 * 1024 * 1024
 
+/** Bytes of pages that are held until their clients have them; beyond it no further one is made. */
+const MAX_HELD_BYTES = 256 * 1024 * 1024
+
 /** Part of the etag: a page that looks different is another one. To be counted up with every change of it. */
 const VERSION = 1
 
 /**
- * The page of the notebook at `path`. InvalidArgument for a file that is none, TooLarge for one that is too long to be shown; otherwise fails as `open` and `read` do. The caller closes it.
+ * The page of the notebook at `path`. One is made at a time, for each takes many times the memory of its file. InvalidArgument for a file that is none, TooLarge for one that is too long to
+ * be shown, RateLimited where clients hold too many pages; otherwise fails as `open` and `read` do. The caller closes it.
  */
 export async function openNotebook(
   store: ReadableStore,
   path: ArtifactPath,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<Representation> {
+  const before = turn
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  turn = promise
+  try {
+    await before
+    signal.throwIfAborted()
+    return await made(store, path, signal)
+  } finally {
+    resolve(undefined)
+  }
+}
+
+/** Resolves when no page is being made and none waits before. */
+let turn: Promise<undefined> = Promise.resolve(undefined)
+let heldBytes = 0
+
+async function made(store: ReadableStore, path: ArtifactPath, signal: AbortSignal): Promise<NotebookPage> {
+  if (heldBytes > MAX_HELD_BYTES)
+    throw new AppError(
+      'RateLimited',
+      'As many notebooks are on their way to clients as may be at once. Try again when one has arrived, or ask for the file as it is.',
+      { op: 'read', path },
+    )
   const artifact = await store.open(path, { signal })
   try {
     const bytes = await wholeOf(artifact, path, signal)
-    return new NotebookPage(artifact.entry, path, await renderNotebook(bytes, nameOf(path)))
+    return new NotebookPage(artifact.entry, path, await renderNotebook(bytes, nameOf(path), signal))
   } finally {
     await artifact.close()
   }
 }
 
 /** One HTML page, that is safe to open whoever wrote the notebook. Fails with InvalidArgument for what is none. */
-export function renderNotebook(bytes: Uint8Array, name: string): Promise<string> {
-  return renderNotebookPage(parseNotebook(bytes), name)
+export function renderNotebook(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<string> {
+  return renderNotebookPage(parseNotebook(bytes), name, signal)
 }
 
 async function wholeOf(artifact: OpenArtifact, path: ArtifactPath, signal: AbortSignal): Promise<Uint8Array> {
@@ -56,6 +83,7 @@ async function wholeOf(artifact: OpenArtifact, path: ArtifactPath, signal: Abort
 
 class NotebookPage implements Representation {
   readonly #page: Buffer
+  #isClosed = false
   readonly etag: string
   /** Undefined, for it would not change with `VERSION`. */
   readonly lastModifiedMs = undefined
@@ -64,6 +92,7 @@ class NotebookPage implements Representation {
 
   constructor(entry: Entry, path: ArtifactPath, page: string) {
     this.#page = Buffer.from(page)
+    heldBytes += this.#page.length
     this.etag = `${entry.etag}-page${VERSION}`
     this.filename = `${nameOf(path)}.html`
   }
@@ -78,6 +107,8 @@ class NotebookPage implements Representation {
   }
 
   close(): Promise<void> {
+    if (!this.#isClosed) heldBytes -= this.#page.length
+    this.#isClosed = true
     return Promise.resolve()
   }
 }

@@ -302,12 +302,31 @@ describe('a hostile notebook', () => {
     ['tags', data({ 'text/html': '<div>'.repeat(200_000) })],
     ['tags that do not end', data({ 'text/html': '<b '.repeat(300_000) })],
     ['closing tags', data({ 'text/html': `${'<b>'.repeat(150)}${'</i>'.repeat(200_000)}` })],
+    ['returns', code({ output_type: 'stream', text: `${'\r'.repeat(200_000)}x` })],
+    [
+      'one image that is shown often',
+      text('![](attachment:a)\n'.repeat(1500), { attachments: { a: { 'image/png': 'A'.repeat(400_000) } } }),
+    ],
+    [
+      'one embedded image that is shown often',
+      text(`${'![][a]\n'.repeat(3000)}\n[a]: data:image/png;base64,${'A'.repeat(400_000)}`),
+    ],
+    ['outputs with nothing in them', { ...code(), outputs: Array.from({ length: 400_000 }, () => ({})) }],
     ['escapes', code({ output_type: 'stream', text: '\u001b]'.repeat(400_000) })],
   ] as [string, object, number?][])('takes bounded time and space for %s', async (_name, cell, cells = 1) => {
     const began = performance.now()
     const html = await page(v4(...Array.from({ length: cells }, () => cell)))
-    expect(html.length).toBeLessThan(12_000_000)
+    expect(html.length).toBeLessThan(18_000_000)
     expect(performance.now() - began).toBeLessThan(5000)
+  })
+
+  it('ends where a page is too long, also within a cell', async () => {
+    const output = { output_type: 'stream', text: '"'.repeat(1024 * 1024) }
+    const html = await body(v4(code(...Array.from({ length: 12 }, () => output)), text('after')))
+    expect(html.length).toBeLessThan(60_000_000)
+    expect(html).toContain('The other outputs of this cell are left out')
+    expect(html).toContain('The other 1 cells are left out')
+    expect(html.match(/<div\b/g)).toHaveLength(html.match(/<\/div>/g)!.length)
   })
 
   it('has a long output cut, and says so', async () => {
@@ -334,12 +353,30 @@ describe('a file as a notebook', () => {
     expect(Buffer.concat(part)).toEqual(Buffer.concat(chunks).subarray(5, 20))
   })
 
+  it('is not made while clients hold too many pages', async () => {
+    const store = new MemoryStore()
+    const output = { output_type: 'stream', text: '"'.repeat(1024 * 1024) }
+    const content = JSON.stringify(v4(code(...Array.from({ length: 7 }, () => output))))
+    store.write(at('x.ipynb'), Buffer.from(content))
+    const opened = await Promise.allSettled(
+      Array.from({ length: 12 }, () => openNotebook(store, at('x.ipynb'), { signal })),
+    )
+    const pages = opened.filter(each => each.status === 'fulfilled').map(({ value }) => value)
+    const refused = opened.filter(each => each.status === 'rejected')
+    expect(pages.reduce((sum, { size }) => sum + size!, 0)).toBeLessThan(350 * 1024 * 1024)
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { reason } of refused) expect(isAppError(reason, 'RateLimited')).toBe(true)
+    for (const each of pages) await each.close()
+    await (await openNotebook(store, at('x.ipynb'), { signal })).close()
+  }, 60_000)
+
   it.each([
     ['no JSON', 'x = 1', 'InvalidArgument'],
     ['other JSON', '{"a":1}', 'InvalidArgument'],
     ['a list', '[]', 'InvalidArgument'],
     ['nothing', '', 'InvalidArgument'],
     ['too long', Buffer.alloc(16 * 1024 * 1024 + 1), 'TooLarge'],
+    ['more parts than fit in memory', `{"nbformat":4,"cells":[${'{},'.repeat(1_000_000)}{}]}`, 'TooLarge'],
   ] as const)('is refused with %s', async (_name, content, kind) => {
     const store = new MemoryStore()
     store.write(at('x.ipynb'), Buffer.from(content))

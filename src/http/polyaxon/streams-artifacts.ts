@@ -142,7 +142,8 @@ async function found(asked: PolyaxonAsked, path: ArtifactPath, answer: () => Pro
 
 /** As the services name it: the run, and the path that was asked for. */
 function filepathOf({ reference, parameters }: PolyaxonAsked): string {
-  return `${reference.id}/${parameters.text('path') ?? ''}`.replace(/\/+$/, '')
+  // Without looking behind, every slash would be tried as the first one.
+  return `${reference.id}/${parameters.text('path') ?? ''}`.replace(/(?<!\/)\/+$/, '')
 }
 
 function invalid(message: string): AppError {
