@@ -14,7 +14,7 @@ const MAX_BYTES = 16 * 1024 * 1024
 const MAX_HELD_BYTES = 256 * 1024 * 1024
 
 /** Part of the etag: a page that looks different is another one. To be counted up with every change of it. */
-const VERSION = 1
+const VERSION = 2
 
 /**
  * The page of the notebook at `path`. One is made at a time, for each takes many times the memory of its file. InvalidArgument for a file that is none, TooLarge for one that is too long to
