@@ -8,6 +8,7 @@ import { isLoopback } from './config/address.ts'
 import { allStores, type Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
 import { Digests } from './content/digest.ts'
+import { Notebooks } from './content/notebook.ts'
 import { ResumableUploads } from './content/resumable-uploads.ts'
 import { AppError } from './errors.ts'
 import { boundUnread } from './http/body.ts'
@@ -233,6 +234,7 @@ function artifacts(
     uploads: config.uploads,
     archives: new Archives(config.archives),
     digests: new Digests(config.digests.maxBytes),
+    notebooks: new Notebooks(),
     problemFor: (error: unknown, request: Request, response: Response): Problem => {
       const known = toAppError(error)
       logFailure(logger, known, request, requestIdOf(request, response))

@@ -16,44 +16,49 @@ const MAX_HELD_BYTES = 256 * 1024 * 1024
 /** Part of the etag: a page that looks different is another one. To be counted up with every change of it. */
 const VERSION = 2
 
-/**
- * The page of the notebook at `path`. One is made at a time, for each takes many times the memory of its file. InvalidArgument for a file that is none, TooLarge for one that is too long to
- * be shown, RateLimited where clients hold too many pages; otherwise fails as `open` and `read` do. The caller closes it.
- */
-export async function openNotebook(
-  store: ReadableStore,
-  path: ArtifactPath,
-  { signal }: { readonly signal: AbortSignal },
-): Promise<Representation> {
-  const before = turn
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  turn = promise
-  try {
-    await before
-    signal.throwIfAborted()
-    return await made(store, path, signal)
-  } finally {
-    resolve(undefined)
+/** The notebooks of one process that are shown as pages. */
+export class Notebooks {
+  /** Resolves when no page is being made and none waits before. */
+  #turn: Promise<undefined> = Promise.resolve(undefined)
+  #heldBytes = 0
+
+  /**
+   * The page of the notebook at `path`. One is made at a time, for each takes many times the memory of its file. InvalidArgument for a file that is none, TooLarge for one that is too long to
+   * be shown, RateLimited where clients hold too many pages; otherwise fails as `open` and `read` do. The caller closes it.
+   */
+  async open(
+    store: ReadableStore,
+    path: ArtifactPath,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Representation> {
+    const before = this.#turn
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#turn = promise
+    try {
+      await before
+      signal.throwIfAborted()
+      return await this.#make(store, path, signal)
+    } finally {
+      resolve(undefined)
+    }
   }
-}
 
-/** Resolves when no page is being made and none waits before. */
-let turn: Promise<undefined> = Promise.resolve(undefined)
-let heldBytes = 0
-
-async function made(store: ReadableStore, path: ArtifactPath, signal: AbortSignal): Promise<NotebookPage> {
-  if (heldBytes > MAX_HELD_BYTES)
-    throw new AppError(
-      'RateLimited',
-      'As many notebooks are on their way to clients as may be at once. Try again when one has arrived, or ask for the file as it is.',
-      { op: 'read', path },
-    )
-  const artifact = await store.open(path, { signal })
-  try {
-    const bytes = await wholeOf(artifact, path, signal)
-    return new NotebookPage(artifact.entry, path, await renderNotebook(bytes, nameOf(path), signal))
-  } finally {
-    await artifact.close()
+  async #make(store: ReadableStore, path: ArtifactPath, signal: AbortSignal): Promise<NotebookPage> {
+    if (this.#heldBytes > MAX_HELD_BYTES)
+      throw new AppError(
+        'RateLimited',
+        'As many notebooks are on their way to clients as may be at once. Try again when one has arrived, or ask for the file as it is.',
+        { op: 'read', path },
+      )
+    const artifact = await store.open(path, { signal })
+    try {
+      const bytes = await wholeOf(artifact, path, signal)
+      const page = Buffer.from(await renderNotebook(bytes, nameOf(path), signal))
+      this.#heldBytes += page.length
+      return new NotebookPage(artifact.entry, path, page, () => (this.#heldBytes -= page.length))
+    } finally {
+      await artifact.close()
+    }
   }
 }
 
@@ -83,16 +88,17 @@ async function wholeOf(artifact: OpenArtifact, path: ArtifactPath, signal: Abort
 
 class NotebookPage implements Representation {
   readonly #page: Buffer
-  #isClosed = false
+  #release: (() => void) | undefined
   readonly etag: string
   /** Undefined, for it would not change with `VERSION`. */
   readonly lastModifiedMs = undefined
   readonly mediaType = 'text/html; charset=utf-8'
   readonly filename: string
 
-  constructor(entry: Entry, path: ArtifactPath, page: string) {
-    this.#page = Buffer.from(page)
-    heldBytes += this.#page.length
+  /** `release` is called once, by `close`. */
+  constructor(entry: Entry, path: ArtifactPath, page: Buffer, release: () => void) {
+    this.#page = page
+    this.#release = release
     this.etag = `${entry.etag}-page${VERSION}`
     this.filename = `${nameOf(path)}.html`
   }
@@ -107,8 +113,8 @@ class NotebookPage implements Representation {
   }
 
   close(): Promise<void> {
-    if (!this.#isClosed) heldBytes -= this.#page.length
-    this.#isClosed = true
+    this.#release?.()
+    this.#release = undefined
     return Promise.resolve()
   }
 }

@@ -62,7 +62,7 @@ export interface TextOptions extends SendOptions {
 /** Sends text that is made on the way, such as a listing: without a length, so its end is the proof that it is whole. */
 export async function sendText(
   response: ServerResponse,
-  chunks: AsyncIterable<string>,
+  chunks: AsyncIterable<string> | Iterable<string>,
   options: TextOptions,
 ): Promise<void> {
   if (options.method === 'HEAD') {
@@ -75,7 +75,10 @@ export async function sendText(
   await writeBody(response, body, { ...options, length: undefined })
 }
 
-async function* encoded(chunks: AsyncIterable<string>, atEnd: () => void): AsyncGenerator<Uint8Array> {
+async function* encoded(
+  chunks: AsyncIterable<string> | Iterable<string>,
+  atEnd: () => void,
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) yield Buffer.from(chunk)
   atEnd()
 }

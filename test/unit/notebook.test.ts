@@ -1,10 +1,12 @@
 // Notebooks as pages: what is shown of them, and that nothing in them runs, loads, or breaks the page.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { openNotebook, renderNotebook } from '../../src/content/notebook.ts'
+import { Notebooks, renderNotebook } from '../../src/content/notebook.ts'
 import { isAppError } from '../../src/errors.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { at } from '../contract/harness.ts'
+
+const notebooks = new Notebooks()
 
 const PNG = 'iVBORw0KGgo='
 const signal = new AbortController().signal
@@ -340,7 +342,7 @@ describe('a file as a notebook', () => {
   it('is a page with a validator of its own', async () => {
     const store = new MemoryStore()
     store.write(at('n/train.ipynb'), Buffer.from(JSON.stringify(v4(text('hello')))))
-    const shown = await openNotebook(store, at('n/train.ipynb'), { signal })
+    const shown = await notebooks.open(store, at('n/train.ipynb'), { signal })
     const { etag } = await store.stat(at('n/train.ipynb'))
     expect(shown).toMatchObject({ mediaType: 'text/html; charset=utf-8', filename: 'train.ipynb.html' })
     expect(shown.etag).not.toBe(etag)
@@ -359,7 +361,7 @@ describe('a file as a notebook', () => {
     const content = JSON.stringify(v4(code(...Array.from({ length: 7 }, () => output))))
     store.write(at('x.ipynb'), Buffer.from(content))
     const opened = await Promise.allSettled(
-      Array.from({ length: 12 }, () => openNotebook(store, at('x.ipynb'), { signal })),
+      Array.from({ length: 12 }, () => notebooks.open(store, at('x.ipynb'), { signal })),
     )
     const pages = opened.filter(each => each.status === 'fulfilled').map(({ value }) => value)
     const refused = opened.filter(each => each.status === 'rejected')
@@ -367,7 +369,7 @@ describe('a file as a notebook', () => {
     expect(refused.length).toBeGreaterThan(0)
     for (const { reason } of refused) expect(isAppError(reason, 'RateLimited')).toBe(true)
     for (const each of pages) await each.close()
-    await (await openNotebook(store, at('x.ipynb'), { signal })).close()
+    await (await notebooks.open(store, at('x.ipynb'), { signal })).close()
   }, 60_000)
 
   it.each([
@@ -380,7 +382,7 @@ describe('a file as a notebook', () => {
   ] as const)('is refused with %s', async (_name, content, kind) => {
     const store = new MemoryStore()
     store.write(at('x.ipynb'), Buffer.from(content))
-    await expect(openNotebook(store, at('x.ipynb'), { signal })).rejects.toSatisfy(error =>
+    await expect(notebooks.open(store, at('x.ipynb'), { signal })).rejects.toSatisfy(error =>
       isAppError(error, kind),
     )
   })

@@ -7,7 +7,7 @@ import type { PolyaxonAsked } from './asked.ts'
 /** JSON that is made while it is sent: without a length, so that its end is the proof that it is whole. */
 export function sendJsonText(
   { response, method, signal }: PolyaxonAsked,
-  text: AsyncIterable<string> | readonly string[],
+  text: AsyncIterable<string> | Iterable<string>,
 ): Promise<void> {
   const head = (): void => {
     response.statusCode = 200
@@ -15,19 +15,7 @@ export function sendJsonText(
     response.setHeader('Cache-Control', 'private, no-cache')
     response.setHeader('X-Content-Type-Options', 'nosniff')
   }
-  return sendText(
-    response,
-    Array.isArray(text) ? once(text as readonly string[]) : (text as AsyncIterable<string>),
-    {
-      method,
-      signal,
-      head,
-    },
-  )
-}
-
-async function* once(chunks: readonly string[]): AsyncGenerator<string> {
-  yield* chunks
+  return sendText(response, text, { method, signal, head })
 }
 
 /** An answer without content: 200 after an upload, 204 after a removal. */

@@ -3,7 +3,6 @@ import { AppError, isAppError } from '../../errors.ts'
 import { nameOf, parentOf, ROOT, type ArtifactPath } from '../../store/path.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerChange } from '../routes/change.ts'
-import { openNotebook } from '../../content/notebook.ts'
 import { contentDisposition } from '../disposition.ts'
 import { answerRepresentation } from '../routes/representation.ts'
 import { answerFile } from '../routes/file.ts'
@@ -62,7 +61,7 @@ async function answerRendered(asked: PolyaxonAsked, path: ArtifactPath): Promise
   await found(asked, path, async () => {
     const { store } = await runOf(asked)
     await answerRepresentation(asked, {
-      open: () => openNotebook(store, path, { signal: asked.signal }),
+      open: () => asked.dependencies.notebooks.open(store, path, { signal: asked.signal }),
       headers: ({ filename }) => ({ 'Content-Disposition': contentDisposition('inline', filename) }),
     })
   })

@@ -3,6 +3,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { Config } from '../../config/config.ts'
 import type { Archives } from '../../content/archive.ts'
 import type { Digests } from '../../content/digest.ts'
+import type { Notebooks } from '../../content/notebook.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { listLevel } from '../../runs/levels.ts'
 import type { RunLogs } from '../../runs/run-logs.ts'
@@ -31,6 +32,7 @@ export interface OutputsDependencies {
   readonly logs?: RunLogs
   readonly archives: Archives
   readonly digests: Digests
+  readonly notebooks: Notebooks
   readonly uploads: Config['uploads']
   readonly gate: Gate
   /** Checks the query against the API description, after which `queryOf` gives it, and `bodyOf` the body. */
