@@ -214,6 +214,8 @@ describe('artifact', () => {
       404,
       `Artifact not found: filepath=${UUID}/outputs/results.csv/x`,
     ],
+    ['ro_artifact/outputs/nope.txt', 404, `Artifact not found: filepath=${UUID}/outputs/nope.txt`],
+    ['artifact?path=/outputs//./nope.txt/', 404, `Artifact not found: filepath=${UUID}/outputs/nope.txt`],
     ['artifact?path=../other/x', 400, 'Invalid path: traversal detected'],
     ['artifact?path=..%2Fother%2Fx', 400, 'Invalid path: traversal detected'],
     ['ro_artifact/..%2f..%2fx', 400, 'Invalid path: traversal detected'],

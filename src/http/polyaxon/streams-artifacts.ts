@@ -13,13 +13,16 @@ import { answerTree, MAP } from './tree.ts'
 
 /** GET artifacts/tree. What is not there is listed as nothing, with the reason: clients look at runs that have no artifacts yet. */
 export async function answerArtifactsTree(asked: PolyaxonAsked): Promise<void> {
+  let path = ROOT
   try {
-    const path = cleanPath(asked.parameters.text('path') ?? '')
+    path = cleanPath(asked.parameters.text('path') ?? '')
     await answerTree(asked, await runOf(asked), path, { form: MAP, listsFile: true })
   } catch (error) {
     if (!isAppError(error, 'NotFound', 'InvalidPath') || asked.response.headersSent) throw error
     const reason =
-      error.kind === 'NotFound' ? `Could not list path ${filepathOf(asked)}. ${error.message}` : error.message
+      error.kind === 'NotFound'
+        ? `Could not list path ${filepathOf(asked, path)}. ${error.message}`
+        : error.message
     await sendJsonText(asked, [JSON.stringify({ files: {}, dirs: [], error: reason })])
   }
 }
@@ -120,7 +123,7 @@ async function remove(asked: PolyaxonAsked, required: string, recursive: boolean
         : undefined
     if (why === undefined) throw error
     const what = recursive ? 'Artifacts' : 'Artifact'
-    throw invalid(`${what} could not be deleted: filepath=${filepathOf(asked)}. ${why}`)
+    throw invalid(`${what} could not be deleted: filepath=${filepathOf(asked, path)}. ${why}`)
   }
   if (isRun) runs.forget(reference)
 }
@@ -131,7 +134,7 @@ async function found(asked: PolyaxonAsked, path: ArtifactPath, answer: () => Pro
     await answer()
   } catch (error) {
     if (!isAppError(error, 'NotFound') || asked.response.headersSent) throw error
-    throw new AppError('NotFound', `Artifact not found: filepath=${filepathOf(asked)}`, {
+    throw new AppError('NotFound', `Artifact not found: filepath=${filepathOf(asked, path)}`, {
       op: error.op ?? 'open',
       path,
       cause: error,
@@ -139,10 +142,9 @@ async function found(asked: PolyaxonAsked, path: ArtifactPath, answer: () => Pro
   }
 }
 
-/** As the services name it: the run, and the path that was asked for. */
-function filepathOf({ reference, parameters }: PolyaxonAsked): string {
-  // Without looking behind, every slash would be tried as the first one.
-  return `${reference.id}/${parameters.text('path') ?? ''}`.replace(/(?<!\/)\/+$/, '')
+/** As the services name it: the run, and the path in it. */
+function filepathOf({ reference: { id } }: PolyaxonAsked, path: ArtifactPath): string {
+  return path === ROOT ? id : `${id}/${path}`
 }
 
 function invalid(message: string): AppError {
