@@ -402,22 +402,35 @@ describe('everything else', () => {
     expect([answer.status, answer.headers.allow]).toEqual([405, allow])
   })
 
-  it.each(['artifacts/tree', 'artifact?path=x', 'artifacts?path=x', 'artifacts'])(
-    'an outage of the store is no missing artifact: %s',
-    async resource => {
-      const gone = (): never => {
-        throw new AppError('Unavailable', 'The outputs store cannot be reached.')
-      }
-      const other = await startService('', {}, scriptedStore({ stat: gone, list: gone, open: gone }))
-      try {
-        const answer = await ask(`${other.url}${RUN}/${resource}`)
-        expect([answer.status, answer.headers['content-type']]).toEqual([503, 'text/plain; charset=utf-8'])
+  it.each([
+    'artifacts/tree',
+    'artifact?path=x',
+    'artifact?path=x.ipynb&render=true',
+    'ro_artifact/x',
+    'artifacts?path=x',
+    'artifacts',
+    'logs',
+    'events/metric?names=x',
+    'events/metric?names=x&pkg_assets=true',
+    'resources',
+    `../multi/events/metric?names=x&runs=${UUID}`,
+  ])('an outage of the store is no missing artifact: %s', async resource => {
+    const gone = (): never => {
+      throw new AppError('Unavailable', 'The outputs store cannot be reached.')
+    }
+    const other = await startService('', {}, scriptedStore({ stat: gone, list: gone, open: gone }))
+    try {
+      const { pathname, search } = new URL(`${other.url}${RUN}/${resource}`)
+      for (const method of ['GET', 'HEAD']) {
+        const answer = await ask(other.url + pathname + search, { method })
+        expect([method, answer.status]).toEqual([method, 503])
+        expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8')
         expect(answer.headers['retry-after']).toBeDefined()
-      } finally {
-        await other.close()
       }
-    },
-  )
+    } finally {
+      await other.close()
+    }
+  })
 
   it('leaves nothing in the folder for temporary files', () => {
     expect(readdirSync(scratch).sort()).toEqual(['archive.tar.gz'])

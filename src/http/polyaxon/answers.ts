@@ -1,21 +1,25 @@
 // Answers in the forms that Polyaxon's clients read.
 import type { Request, Response } from 'express'
 import { sendFailure, type Problem } from '../problem.ts'
+import { begun } from '../routes/listing.ts'
 import { sendText } from '../send.ts'
 import type { PolyaxonAsked } from './asked.ts'
 
-/** JSON that is made while it is sent: without a length, so that its end is the proof that it is whole. */
-export function sendJsonText(
+/**
+ * JSON that is made while it is sent: without a length, so that its end is the proof that it is whole. What fails before its first piece fails so for HEAD too.
+ */
+export async function sendJsonText(
   { response, method, signal }: PolyaxonAsked,
-  text: AsyncIterable<string> | Iterable<string>,
+  text: AsyncGenerator<string> | string,
 ): Promise<void> {
+  const chunks = typeof text === 'string' ? [text] : await begun(text, method)
   const head = (): void => {
     response.statusCode = 200
     response.setHeader('Content-Type', 'application/json')
     response.setHeader('Cache-Control', 'private, no-cache')
     response.setHeader('X-Content-Type-Options', 'nosniff')
   }
-  return sendText(response, text, { method, signal, head })
+  await sendText(response, chunks, { method, signal, head })
 }
 
 /** An answer without content: 200 after an upload, 204 after a removal. */

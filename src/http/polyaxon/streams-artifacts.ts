@@ -23,7 +23,7 @@ export async function answerArtifactsTree(asked: PolyaxonAsked): Promise<void> {
       error.kind === 'NotFound'
         ? `Could not list path ${filepathOf(asked, path)}. ${error.message}`
         : error.message
-    await sendJsonText(asked, [JSON.stringify({ files: {}, dirs: [], error: reason })])
+    await sendJsonText(asked, JSON.stringify({ files: {}, dirs: [], error: reason }))
   }
 }
 

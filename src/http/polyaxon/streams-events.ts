@@ -79,7 +79,7 @@ export async function answerResources(asked: PolyaxonAsked): Promise<void> {
   })
 }
 
-function answerJson(asked: PolyaxonAsked, json: () => AsyncIterable<string>): Promise<void> {
+function answerJson(asked: PolyaxonAsked, json: () => AsyncGenerator<string>): Promise<void> {
   return untilUnchanged(asked, () => sendJsonText(asked, json()))
 }
 

@@ -36,6 +36,6 @@ function lastTimeOf(text: string | undefined): LogTime | undefined {
   return time
 }
 
-function noLogs({ lastTime }: LogsQuery): string[] {
-  return [JSON.stringify({ logs: [], last_time: lastTime?.text ?? null, last_file: null, files: [] })]
+function noLogs({ lastTime }: LogsQuery): string {
+  return JSON.stringify({ logs: [], last_time: lastTime?.text ?? null, last_file: null, files: [] })
 }

@@ -49,7 +49,7 @@ export async function answerTree(
   })
   if (batches !== undefined) return sendJsonText(asked, treeOf(batches, run, path, form, signal))
   const { size } = await run.store.stat(path, { signal })
-  await sendJsonText(asked, [`{"files":${form.open}${form.file(nameOf(path), size)}${form.close},"dirs":[]}`])
+  await sendJsonText(asked, `{"files":${form.open}${form.file(nameOf(path), size)}${form.close},"dirs":[]}`)
 }
 
 /** Files are sorted by name; so are folders, as far as they are kept. */
