@@ -152,6 +152,33 @@ describe('a path', () => {
   })
 })
 
+it('that has moved to a group is found again', async () => {
+  const store = new MemoryStore()
+  store.write(parsePath('ann/mnist/experiments/4/a.txt'), Buffer.from('content'))
+  const moving = await startService('', {}, store)
+  try {
+    for (const [resource, missing] of [
+      ['outputs/files?path=a.txt', 404],
+      ['outputs/tree', 400],
+      ['outputs/download', 404],
+    ] as const) {
+      const url = `${moving.url}/api/v1/ann/mnist/experiments/4/${resource}`
+      for (const [from, to] of [
+        ['experiments/4', 'groups/9/4'],
+        ['groups/9/4', 'experiments/4'],
+      ]) {
+        expect((await ask(url)).status).toBe(200)
+        store.forget(parsePath(`ann/mnist/${from}`))
+        store.write(parsePath(`ann/mnist/${to}/a.txt`), Buffer.from('content'))
+        expect((await ask(url)).status).toBe(missing)
+        expect((await ask(url)).status).toBe(200)
+      }
+    }
+  } finally {
+    await moving.close()
+  }
+})
+
 describe('everything else', () => {
   it.each([
     '/api/v1/ann/mnist/jobs/9/outputs/download',

@@ -1,6 +1,6 @@
 // One request to one of Polyaxon's own URLs, as far as every resource below them needs it.
 import type { Request, Response } from 'express'
-import { AppError } from '../../errors.ts'
+import { AppError, isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { ROOT } from '../../store/path.ts'
@@ -20,6 +20,16 @@ export interface PolyaxonAsked extends Asked {
 export function runOf(asked: PolyaxonAsked, makes = false): Promise<Run> {
   const { runs, reference, signal } = asked
   return resolveRun(runs, { reference, path: ROOT }, makes, signal)
+}
+
+/** What `answer` makes of the run that the URL names. One that turns out not to be where it was is looked for again by the next request. */
+export async function atRun(asked: PolyaxonAsked, answer: (run: Run) => Promise<void>): Promise<void> {
+  try {
+    await answer(await runOf(asked))
+  } catch (error) {
+    if (isAppError(error, 'NotFound')) asked.runs.forget(asked.reference)
+    throw error
+  }
 }
 
 /** What a URL of Polyaxon's is about, before anything is looked at. */

@@ -9,7 +9,7 @@ import { answerArchive } from '../routes/archive.ts'
 import { answerFile } from '../routes/file.ts'
 import type { OutputsDependencies } from '../routes/outputs.ts'
 import { decodeName } from '../target.ts'
-import { ask, runOf, type PolyaxonAsked } from './asked.ts'
+import { ask, atRun, type PolyaxonAsked } from './asked.ts'
 import { cleanPath } from './clean-path.ts'
 import { answerRunLog } from './outputs-logs.ts'
 import { Refusal } from './refusal.ts'
@@ -69,7 +69,7 @@ function detailOf({ status, detail }: Problem): object {
 async function answerOutputsTree(asked: PolyaxonAsked): Promise<void> {
   try {
     const path = cleanPath(asked.parameters.text('path') ?? '')
-    await answerTree(asked, await runOf(asked), path, { form: PAIRS, listsFile: false })
+    await atRun(asked, run => answerTree(asked, run, path, { form: PAIRS, listsFile: false }))
   } catch (error) {
     if (!isAppError(error, 'NotFound', 'NotDirectory') || asked.response.headersSent) throw error
     // The same words for every kind.
@@ -87,7 +87,7 @@ async function answerOutputsFile(asked: PolyaxonAsked): Promise<void> {
   }
   const path = cleanPath(given)
   try {
-    await answerFile(asked, await runOf(asked), path, 'attachment')
+    await atRun(asked, run => answerFile(asked, run, path, 'attachment'))
   } catch (error) {
     if (!isAppError(error, 'NotFound') || asked.response.headersSent) throw error
     throw new Refusal(error, 'NotFound', error.message)
@@ -98,5 +98,5 @@ async function answerOutputsFile(asked: PolyaxonAsked): Promise<void> {
 async function answerDownload(asked: PolyaxonAsked): Promise<void> {
   const { owner, project, kind, id } = asked.reference
   const name = [owner, project, kind, id].join('_')
-  await answerArchive(asked, await runOf(asked), ROOT, name, 'tar.gz')
+  await atRun(asked, run => answerArchive(asked, run, ROOT, name, 'tar.gz'))
 }

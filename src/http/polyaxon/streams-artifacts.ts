@@ -1,5 +1,6 @@
 // The artifacts of a run, as the streams service of Polyaxon 1.x and 2.x serves them: its tree, its files, its folders as archives.
 import { AppError, isAppError } from '../../errors.ts'
+import type { Run } from '../../runs/runs.ts'
 import { nameOf, parentOf, ROOT, type ArtifactPath } from '../../store/path.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerChange } from '../routes/change.ts'
@@ -7,7 +8,7 @@ import { contentDisposition } from '../disposition.ts'
 import { answerRepresentation } from '../routes/representation.ts'
 import { answerFile } from '../routes/file.ts'
 import { sendJsonText } from './answers.ts'
-import { runOf, type PolyaxonAsked } from './asked.ts'
+import { atRun, type PolyaxonAsked } from './asked.ts'
 import { cleanPath } from './clean-path.ts'
 import { answerTree, MAP } from './tree.ts'
 
@@ -16,7 +17,7 @@ export async function answerArtifactsTree(asked: PolyaxonAsked): Promise<void> {
   let path = ROOT
   try {
     path = cleanPath(asked.parameters.text('path') ?? '')
-    await answerTree(asked, await runOf(asked), path, { form: MAP, listsFile: true })
+    await atRun(asked, run => answerTree(asked, run, path, { form: MAP, listsFile: true }))
   } catch (error) {
     if (!isAppError(error, 'NotFound', 'InvalidPath') || asked.response.headersSent) throw error
     const reason =
@@ -54,20 +55,19 @@ async function answerFileAt(
     throw invalid('A `path` query param is required to stream a file content')
   const path = cleanPath(given)
   if (asked.parameters.flag('render')) return answerRendered(asked, path)
-  await found(asked, path, async () => answerFile(asked, await runOf(asked), path, showing))
+  await found(asked, path, run => answerFile(asked, run, path, showing))
 }
 
 /** A notebook as a page, which has no scripts and loads nothing. */
 async function answerRendered(asked: PolyaxonAsked, path: ArtifactPath): Promise<void> {
   if (!path.endsWith('.ipynb'))
     throw invalid(`Artifact with 'filepath=${path}' does not have a valid extension.`)
-  await found(asked, path, async () => {
-    const { store } = await runOf(asked)
-    await answerRepresentation(asked, {
+  await found(asked, path, ({ store }) =>
+    answerRepresentation(asked, {
       open: () => asked.dependencies.notebooks.open(store, path, { signal: asked.signal }),
       headers: ({ filename }) => ({ 'Content-Disposition': contentDisposition('inline', filename) }),
-    })
-  })
+    }),
+  )
 }
 
 /**
@@ -77,8 +77,7 @@ export async function answerArtifacts(asked: PolyaxonAsked): Promise<void> {
   const { parameters } = asked
   const path = cleanPath(parameters.text('path') ?? '')
   const asItIs = parameters.flag('check_path') || parameters.flag('check_file')
-  await found(asked, path, async () => {
-    const run = await runOf(asked)
+  await found(asked, path, async run => {
     const name = nameOf(path) || asked.reference.id
     try {
       await answerArchive(asked, run, path, name, 'tar.gz')
@@ -113,7 +112,7 @@ async function remove(asked: PolyaxonAsked, required: string, recursive: boolean
   const isRun = path === ROOT
   const target = { type: 'artifact', reference, path, slash: false, isRun, depth: 0 } as const
   try {
-    await answerChange({ ...asked, query: { recursive } }, await runOf(asked), target)
+    await atRun(asked, run => answerChange({ ...asked, query: { recursive } }, run, target))
   } catch (error) {
     // For the services a folder, and what is not there, are wrong requests.
     const why = isAppError(error, 'NotFound')
@@ -129,9 +128,13 @@ async function remove(asked: PolyaxonAsked, required: string, recursive: boolean
 }
 
 /** Tells what is not there in the words of the services. */
-async function found(asked: PolyaxonAsked, path: ArtifactPath, answer: () => Promise<void>): Promise<void> {
+async function found(
+  asked: PolyaxonAsked,
+  path: ArtifactPath,
+  answer: (run: Run) => Promise<void>,
+): Promise<void> {
   try {
-    await answer()
+    await atRun(asked, answer)
   } catch (error) {
     if (!isAppError(error, 'NotFound') || asked.response.headersSent) throw error
     throw new AppError('NotFound', `Artifact not found: filepath=${filepathOf(asked, path)}`, {
