@@ -51,7 +51,12 @@ export function parseTarget(rawPath: string): Target {
 
 /** A segment that names an owner, a project, a kind or a run. */
 export function decodeName(segment: string): string {
-  const name = parsePath(decodeURIComponent(segment))
+  return parseName(decodeURIComponent(segment))
+}
+
+/** The same where it is decoded already. InvalidPath for what is no single segment of a path. */
+export function parseName(text: string): string {
+  const name = parsePath(text)
   if (name === '' || name.includes('/'))
     throw new AppError(
       'InvalidPath',

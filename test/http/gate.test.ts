@@ -133,6 +133,15 @@ describe('every request for artifacts', () => {
     expect(store.begun).toBe(begun)
   })
 
+  it.each(['..', '.', 'a/b', '..%2Fx', '%00', 'a%5C..%5Cb', 'x'.repeat(300)])(
+    'asks about nothing that no run can be called, among several: %s',
+    async id => {
+      const url = `${service.url}/streams/v1/ns/ann/mnist/runs/multi/events/metric?names=loss&runs=${UUID},${id}`
+      expect((await ask(url)).status).toBe(200)
+      expect(asked.map(({ access }) => access.of.id)).toEqual([UUID])
+    },
+  )
+
   it('is asked again with each step of a resumable upload', async () => {
     const metadata = Buffer.from('ann/mnist/experiments/1/b.txt').toString('base64')
     const headers = { 'tus-resumable': '1.0.0', authorization: 'Token SECRET' }

@@ -7,6 +7,7 @@ import { ROOT } from '../../store/path.ts'
 import { admit, checkChange } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
 import { connectionOf, resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
+import { parseName } from '../target.ts'
 import { Parameters } from './parameters.ts'
 
 /** What the routes of `/outputs` take, in whose words the request is then said: its `query` is theirs, not the client's. */
@@ -93,10 +94,10 @@ export async function askOfConnection(
   return { ...asked, connection, runs }
 }
 
-/** One of the several runs that a request is about. Fails as the gate does. */
+/** One of the several runs that a request is about. Fails as the gate does, before it with InvalidPath for what no run can be called. */
 export async function askOfRun(asked: PolyaxonAsked, id: string): Promise<PolyaxonAsked> {
   const { request, connection, signal, dependencies } = asked
-  const reference = { ...asked.reference, id }
+  const reference = { ...asked.reference, id: parseName(id) }
   await admit(dependencies.gate, request.headers, { action: 'read', connection, of: reference }, signal)
   return { ...asked, reference }
 }

@@ -138,12 +138,12 @@ async function* allResourceFiles(store: ReadableStore, signal: AbortSignal): Asy
   }
 }
 
-/** Undefined for a run that is not there. */
+/** Undefined for a run that is not there, and for what no run can be called. */
 async function ifAny<T>(run: Promise<T>): Promise<T | undefined> {
   try {
     return await run
   } catch (error) {
-    if (isAppError(error, 'NotFound')) return undefined
+    if (isAppError(error, 'NotFound', 'InvalidPath')) return undefined
     throw error
   }
 }
