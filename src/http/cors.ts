@@ -1,5 +1,6 @@
 // Pages of other sites that may talk to this service (the CORS protocol of the Fetch standard): those that the operator names, and nobody else's.
 import type { RequestHandler } from 'express'
+import { OMITTED } from './omitted.ts'
 
 /** Every method of every surface; what a URL does not take is refused when it comes. */
 const METHODS = 'GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS'
@@ -11,6 +12,7 @@ const SENT =
 /** Fields that a page may read: the dashboards take the name of a download from Content-Disposition. */
 const READ =
   'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Repr-Digest, Link, Location, Retry-After, X-Request-Id, ' +
+  `${OMITTED}, ` +
   'Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires'
 /** Browsers keep an answer no longer than that. */
 const MAX_AGE_S = 7200

@@ -218,3 +218,25 @@ describe('a file left to the web server in front', () => {
     },
   )
 })
+
+describe.each<[string, DirectDelivery]>([
+  ['a signed URL', toStore()],
+  ['the web server in front', { type: 'x-accel', uri: '/files/page.html' }],
+])('a page shown in place, where files come by %s', (_, delivery) => {
+  const UUID = 'a1b2c3d4e5f647089a0b1c2d3e4f5a6b'
+  const streams = (resource: string): Promise<Answer> =>
+    ask(`${service.url}/streams/v1/ns/ann/mnist/runs/${UUID}/${resource}`)
+
+  it('comes from here, for its sandbox is ours to say', async () => {
+    await serve(() => delivery)
+    store.write(`${UUID}/page.html`, '<p>')
+    for (const resource of ['embedded_artifact?path=page.html', 'ro_artifact/page.html']) {
+      const answer = await streams(resource)
+      expect(answer).toMatchObject({ status: 200, text: '<p>' })
+      expect(answer.headers['content-security-policy']).toBe('sandbox')
+    }
+    expect(asked).toEqual([])
+    await streams('artifact?path=page.html&stream=true')
+    expect(asked).toMatchObject([{ options: { disposition: 'attachment; filename="page.html"' } }])
+  })
+})
