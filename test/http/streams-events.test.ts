@@ -279,7 +279,13 @@ describe('a store that does not do as it should', () => {
       }),
     })
     store.write(`${RUN}/events/metric/loss.plx`, LOSS)
-    expect((await ask(await serve(store))).text).toBe(`{"data":[${LOSS_JSON}]}`)
+    const url = await serve(store)
+    expect((await ask(url)).text).toBe(`{"data":[${LOSS_JSON}]}`)
+    left = 2
+    const { status, headers } = await ask(`${url}&pkg_assets=true`)
+    expect([status, headers['content-type']]).toEqual([200, 'application/gzip'])
+    left = Infinity
+    for (const more of ['', '&pkg_assets=true']) expect((await ask(url + more)).status).toBe(503)
     expect(store.opened).toBe(0)
   })
 

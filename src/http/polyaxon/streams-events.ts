@@ -187,7 +187,7 @@ async function* wrapped(
 /** The client unpacks what is called .tar.gz into the run's folder. */
 async function answerPackage(asked: PolyaxonAsked, kind: string, files: readonly EventFile[]): Promise<void> {
   const run = await ifAny(runOf(asked))
-  const paths = run && (await packagePaths(asked, run.store, files))
+  const paths = run && (await untilUnchanged(asked, () => packagePaths(asked, run.store, files)))
   if (run === undefined || paths === undefined || paths.length === 0)
     throw new AppError('NotFound', `Artifact not found: the run has none of these events of kind ${kind}.`, {
       op: 'archive',
