@@ -76,8 +76,7 @@ interface Route {
 
 /** Of what the URL says, only the run chooses what is served, as far as the layout says no more. A namespace is looked at by nobody. */
 function routeOf(path: string): Route {
-  const segments = path.replace(/^\//, '').split('/')
-  const [, owner = '', project = '', runs, id = '', ...rest] = segments
+  const [namespace, owner, project, runs, id, ...rest] = path.replace(/^\//, '').split('/')
   const multi = MULTI_RUN_PATHS.map(pattern => pattern.exec(path)).find(found => found !== null)
   if (multi?.groups !== undefined) {
     const { owner: ofAll = '', project: ofProject = '', kind = '' } = multi.groups
@@ -87,7 +86,8 @@ function routeOf(path: string): Route {
       tail: decodeName(kind),
     }
   }
-  if (runs !== 'runs' || rest.length === 0) throw nothingHere()
+  // Only what is about several runs may be about all projects.
+  if (!namespace || !owner || !project || runs !== 'runs' || !id || rest.length === 0) throw nothingHere()
   const reference = referenceTo(owner, project, decodeName(id))
   const whole = rest.join('/')
   const alone = Object.hasOwn(RESOURCES, whole) ? RESOURCES[whole] : undefined
