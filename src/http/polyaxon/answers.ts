@@ -22,11 +22,11 @@ export async function sendJsonText(
   await sendText(response, chunks, { method, signal, head })
 }
 
-/** An answer without content: 200 after an upload, 204 after a removal. */
-export function sendEmpty(response: Response, status: 200 | 204): void {
-  response.statusCode = status
+/** The answer to an upload, which has no content. */
+export function sendEmpty(response: Response): void {
+  response.statusCode = 200
   response.setHeader('Cache-Control', 'no-store')
-  if (status === 200) response.setHeader('Content-Length', 0)
+  response.setHeader('Content-Length', 0)
   response.end()
 }
 

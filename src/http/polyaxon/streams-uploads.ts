@@ -36,7 +36,7 @@ export async function answerStreamsUpload(asked: PolyaxonAsked, kind: UploadKind
   } finally {
     await upload.leave()
   }
-  sendEmpty(response, 200)
+  sendEmpty(response)
 }
 
 /** Fails before a byte of the body is read where the store takes no changes. */
