@@ -24,6 +24,8 @@ export interface ServedApp {
 
 /** Longer than the 60 s that nginx and most balancers keep idle connections, so that it is never us who close one that is being used. */
 const KEEP_ALIVE_MS = 75_000
+/** As much as Polyaxon's own service takes, for a URL may name very many runs or events. */
+const HEADER_BYTES = 64 * 1024
 /** From the first byte of a request, or from connecting, to the end of its headers. */
 const HEADERS_MS = 15_000
 /** How often that limit is looked at; Node's own 30 s would stretch it. */
@@ -68,6 +70,7 @@ export class Service {
     const server = createServer(
       {
         keepAliveTimeout: KEEP_ALIVE_MS,
+        maxHeaderSize: HEADER_BYTES,
         headersTimeout: HEADERS_MS,
         // An upload takes as long as it takes: whoever reads a body bounds the time that it may stand still, or as a whole.
         requestTimeout: 0,

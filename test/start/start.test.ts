@@ -271,3 +271,14 @@ it('logs the effective configuration where debug messages are wanted', async () 
     config: { server: { drainTimeoutMs: 7000 }, connections: [{ path: join(cwd, 'data') }] },
   })
 })
+
+it('takes a URL that names the events of very many runs', async () => {
+  const service = launch({ cwd: folder('long-urls') })
+  const url = `${await printedUrl(service)}/streams/v1/ns/ann/mnist/runs/multi/events/metric?names=loss&runs=`
+  const runs = Array.from({ length: 1500 }, (_, i) => i.toString(16).padStart(32, '0'))
+  const answer = await fetch(url + runs.join())
+  expect(answer.status).toBe(200)
+  const { data } = (await answer.json()) as { data: object }
+  expect(Object.keys(data)).toEqual(runs)
+  expect((await fetch(url + 'x'.repeat(70_000))).status).toBe(431)
+})
