@@ -156,7 +156,8 @@ export const basePath: ValueType<string> = {
 /** Origins (RFC 6454 6.2) as browsers write them: a scheme and a host, in lower case, and a port where it is not the scheme's own. As a list, or as text with commas between them. */
 export const origins: ValueType<readonly string[]> = {
   name: 'origins',
-  expected: 'origins such as https://polyaxon.example.com, without a path, with commas between them',
+  expected:
+    'origins as browsers write them, such as https://polyaxon.example.com: in lower case, without a path or the port of the scheme, with commas between them',
   parse: found => {
     const listed: unknown = typeof found === 'string' ? found.split(',').map(each => each.trim()) : found
     if (listed === undefined || !Array.isArray(listed)) return undefined
@@ -166,8 +167,9 @@ export const origins: ValueType<readonly string[]> = {
   format: list => `[${list.map(each => `'${each}'`).join(', ')}]`,
 }
 
+/** No browser has an asterisk in one: who writes it means many, which this does not do. */
 function isOrigin(text: unknown): text is string {
-  return typeof text === 'string' && /^https?:/.test(text) && URL.parse(text)?.origin === text
+  return typeof text === 'string' && /^https?:[^*]+$/.test(text) && URL.parse(text)?.origin === text
 }
 
 function scalarText(found: unknown): string | undefined {

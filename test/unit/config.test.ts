@@ -165,6 +165,14 @@ describe('the effective configuration', () => {
     expect((await configOf({ env: { BASE_PATH: text } })).server.basePath).toBe(path)
   })
 
+  it.each([
+    ['CORS_ORIGINS', { env: { CORS_ORIGINS: 'https://a.example, http://[::1]:8080,' } }],
+    ['a list', { yaml: "server: {corsOrigins: ['https://a.example', 'http://[::1]:8080']}" }],
+    ['text', { yaml: "server: {corsOrigins: 'https://a.example,http://[::1]:8080'}" }],
+  ])('reads origins from %s', async (_, given) => {
+    expect((await configOf(given)).server.corsOrigins).toEqual(['https://a.example', 'http://[::1]:8080'])
+  })
+
   it('accepts one template or several, of names, variables and *', async () => {
     const yaml = "layouts: {runs: 'store/{uuid}', jobs: ['{owner}/*/jobs/{name}', '{project}/{id}']}"
     const { layouts } = await configOf({ yaml })
@@ -227,6 +235,16 @@ describe('faults', () => {
     ['a base path without its slash', { env: { BASE_PATH: 'x' } }, /^BASE_PATH: expected a path such as/],
     ['a base path with ..', { env: { BASE_PATH: '/a/../b' } }, /^BASE_PATH: expected/],
     ['a base path with escapes', { env: { BASE_PATH: '/a%20b' } }, /^BASE_PATH: expected/],
+    ...['*', 'null', 'https://*.example', 'https://a.example/', 'https://A.example', 'https://a.example:443']
+      .concat(['https://u@a.example', 'ftp://a.example', 'a.example', 'https://a.example https://b.example'])
+      .map(
+        origin =>
+          [
+            `'${origin}' for an origin`,
+            { env: { CORS_ORIGINS: `https://b.example,${origin}` } },
+            /^CORS_ORIGINS: expected origins as browsers write them/,
+          ] as [string, Given, RegExp],
+      ),
     ['half an address', { env: { HOST: '127.0.0' } }, /^HOST: expected an IP address/],
     [
       'an address in brackets',
