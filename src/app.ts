@@ -1,8 +1,6 @@
 // The composition root: puts stores, runs, archives and routes together. It neither listens nor reads the environment.
 import express from 'express'
-import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Express, Request, RequestHandler, Response } from 'express'
 import type { Logger } from 'pino'
 import { isLoopback } from './config/address.ts'
 import { allStores, type Config } from './config/config.ts'
@@ -11,13 +9,14 @@ import { Digests } from './content/digest.ts'
 import { Notebooks } from './content/notebook.ts'
 import { ResumableUploads } from './content/resumable-uploads.ts'
 import { AppError } from './errors.ts'
-import { boundUnread } from './http/body.ts'
 import { isBelow } from './http/below.ts'
 import { cors } from './http/cors.ts'
 import { parseDescription } from './http/description.ts'
+import { checkMessage, entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
+import { failures, logFailure } from './http/failures.ts'
 import type { Authorize, Gate } from './http/gate.ts'
-import { problemOf, refuseUnparsed, sendProblem, toAppError } from './http/problem.ts'
+import { problemOf, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
 import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
@@ -54,10 +53,7 @@ export interface Stores {
   readonly logs?: ArtifactStore
 }
 
-export interface App {
-  readonly handler: (request: IncomingMessage, response: ServerResponse) => void
-  /** For the server's `clientError`: what is no request, or did not come in time. */
-  readonly clientError: (error: Error, socket: Duplex) => void
+export interface App extends Entry {
   /** Makes /readyz refuse, so that balancers look elsewhere; requests are still answered. */
   drain(): void
   /** After the last request: ends what the stores hold. */
@@ -271,87 +267,4 @@ function gateOf({ config: { server }, authorize }: AppDependencies): Gate {
 const onlyReading: RequestHandler = (request, response, next) => {
   response.setHeader('Allow', 'GET, HEAD')
   next(new AppError('Unsupported', `${request.method} is not possible here; the Allow header says what is.`))
-}
-
-/**
- * Lets requests in: one at a time for each connection, and with a path for a target.
- *
- * Node gives out all requests that a client has pipelined at once; each would open its file and fill a buffer before the answer in front of it
- * is read. A request line may hold a whole URL (RFC 9112 3.2.2), of which only the path counts.
- */
-function entry(app: Express): Pick<App, 'handler' | 'clientError'> {
-  const last = new WeakMap<Duplex, ServerResponse>()
-  return {
-    handler: (request, response) => {
-      last.set(request.socket, response)
-      requestIdOf(request, response)
-      boundUnread(request, response)
-      const { url = '/' } = request
-      if (!url.startsWith('/')) request.url = url.replace(/^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?\/?/i, '/')
-      const begin = (): void => {
-        app(request, response)
-      }
-      if (response.socket === null) response.once('socket', begin)
-      else begin()
-    },
-    clientError: (error, socket) => refuseUnparsed(error, socket, last.get(socket)),
-  }
-}
-
-/**
- * What Node's parser lets through although a server must refuse it: several Host lines (RFC 9112 3.2), and a transfer coding besides chunked,
- * whose body has no knowable end (6.1, 6.3); and expectations that cannot be met (RFC 9110 10.1.1).
- */
-const checkMessage: RequestHandler = (request, response, next) => {
-  const { rawHeaders, headers } = request
-  let hosts = 0
-  for (let i = 0; i < rawHeaders.length; i += 2)
-    if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++
-  const coding = headers['transfer-encoding']
-  const fault =
-    hosts > 1
-      ? 'The request has several Host lines.'
-      : coding !== undefined && coding.toLowerCase() !== 'chunked'
-        ? 'The body has a transfer coding other than chunked.'
-        : undefined
-  if (fault === undefined) {
-    next()
-    return
-  }
-  response.setHeader('Connection', 'close')
-  next(new AppError('InvalidArgument', fault))
-}
-
-/** The last middleware: every failure becomes a problem, or, once bytes were sent, a broken connection. */
-function failures(logger: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request, response, _next) => {
-    const error = toAppError(thrown)
-    const id = requestIdOf(request, response)
-    logFailure(logger, error, request, id)
-    if (response.headersSent || response.destroyed) response.destroy()
-    else sendProblem(request, response, error, id)
-  }
-}
-
-function logFailure(logger: Logger, error: AppError, request: IncomingMessage, requestId: string): void {
-  logger[levelOf(error)](
-    {
-      requestId,
-      method: request.method,
-      url: request.url,
-      kind: error.kind,
-      op: error.op,
-      path: error.path,
-      trouble: error.trouble,
-      err: error.cause,
-    },
-    error.message,
-  )
-}
-
-/** An error is what somebody has to mend; a warning, what may pass; the rest is the client's. */
-function levelOf({ kind, temporary }: AppError): 'debug' | 'warn' | 'error' {
-  if (kind === 'Internal') return 'error'
-  if (kind === 'Unavailable') return temporary ? 'warn' : 'error'
-  return kind === 'RateLimited' ? 'warn' : 'debug'
 }

@@ -1,0 +1,46 @@
+// What becomes of failures: a line of the log, and an answer where that is still possible.
+import type { ErrorRequestHandler } from 'express'
+import type { IncomingMessage } from 'node:http'
+import type { Logger } from 'pino'
+import type { AppError } from '../errors.ts'
+import { requestIdOf } from './exchange.ts'
+import { sendProblem, toAppError } from './problem.ts'
+
+/** The last middleware: every failure becomes a problem, or, once bytes were sent, a broken connection. */
+export function failures(logger: Logger): ErrorRequestHandler {
+  return (thrown: unknown, request, response, _next) => {
+    const error = toAppError(thrown)
+    const id = requestIdOf(request, response)
+    logFailure(logger, error, request, id)
+    if (response.headersSent || response.destroyed) response.destroy()
+    else sendProblem(request, response, error, id)
+  }
+}
+
+export function logFailure(
+  logger: Logger,
+  error: AppError,
+  request: IncomingMessage,
+  requestId: string,
+): void {
+  logger[levelOf(error)](
+    {
+      requestId,
+      method: request.method,
+      url: request.url,
+      kind: error.kind,
+      op: error.op,
+      path: error.path,
+      trouble: error.trouble,
+      err: error.cause,
+    },
+    error.message,
+  )
+}
+
+/** An error is what somebody has to mend; a warning, what may pass; the rest is the client's. */
+function levelOf({ kind, temporary }: AppError): 'debug' | 'warn' | 'error' {
+  if (kind === 'Internal') return 'error'
+  if (kind === 'Unavailable') return temporary ? 'warn' : 'error'
+  return kind === 'RateLimited' ? 'warn' : 'debug'
+}
