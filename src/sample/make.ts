@@ -69,7 +69,7 @@ async function writeFile(root: string, { path, content }: SampleFile, timeMs: nu
 
 if (import.meta.main) {
   const directory = process.argv[2]
-  if (directory === undefined) {
+  if (directory === undefined || directory.startsWith('-')) {
     process.stderr.write('Usage: node src/sample/make.ts DIR\n')
     process.exitCode = 64
   } else if (!(await makeSample(directory))) {

@@ -1,4 +1,5 @@
 // The sample: the same bytes and times whenever it is made, and every file valid for its format.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { inflateSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -313,4 +315,12 @@ describe('its text files', () => {
         'container',
       ])
   })
+})
+
+it.each([[], ['--help']])('the command says how it is used where it is given no folder: %j', (...args) => {
+  const script = fileURLToPath(new URL('../../src/sample/make.ts', import.meta.url))
+  const empty = mkdtempSync(join(folder, 'empty-'))
+  const { status, stderr } = spawnSync(process.execPath, [script, ...args], { cwd: empty, encoding: 'utf8' })
+  expect([status, stderr]).toEqual([64, 'Usage: node src/sample/make.ts DIR\n'])
+  expect(readdirSync(empty)).toEqual([])
 })
