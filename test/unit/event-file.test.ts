@@ -331,12 +331,11 @@ describe('whatever a file holds', () => {
   })
 })
 
-it('a long field takes time in proportion to its length', async () => {
-  const began = performance.now()
+it('a long field takes no time out of proportion to its length', async () => {
+  // In proportion to its square it would take minutes.
   for (const field of ['1', '1.', ' ', '1e', '.', '-'].map(each => each.repeat(200_000)))
     expect(await valuesOf([`${field}x`])).toBe(`["${field}x"]`)
-  expect(performance.now() - began).toBeLessThan(5000)
-}, 300_000)
+}, 60_000)
 
 describe('the files that events speak of', () => {
   const paths = async (content: string, kind: string, limit = 100): Promise<string[]> => [
