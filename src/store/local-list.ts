@@ -5,6 +5,7 @@ import { throwIfAborted } from './failure.ts'
 import { entryOf, isReadable, modeAllows, settle, unnameableEntry } from './local-entry.ts'
 import { isMissing } from './local-errors.ts'
 import { followLink, nameOfKey, pathOfKey, readKeys, type KeyMark, type Keys } from './local-keys.ts'
+import { bytesOf } from './local-locate.ts'
 import type { LocalScope, OpenFolder } from './local-scope.ts'
 import { ROOT, compareUtf8, parentOf, type ArtifactPath } from './path.ts'
 import type { Entry, ListOptions } from './store.ts'
@@ -29,7 +30,13 @@ export async function* listFolder(
   const { recursive = false, entersLinks = true, signal } = options
   // The folder itself first, so that its failures are named after it and not after one above.
   const above = recursive ? await scope.folder(path, 'list', () => lineageAbove(scope, path)) : undefined
-  const start = new FolderReader(scope, path, { after: options.after ?? '', recursive, above, signal })
+  const start = new FolderReader(scope, path, {
+    after: options.after ?? '',
+    recursive,
+    entersLinks,
+    above,
+    signal,
+  })
   let remaining = options.limit ?? Infinity
   await start.fill(remaining)
   const stack = [start]
@@ -44,8 +51,7 @@ export async function* listFolder(
       batch.push(next.entry)
       remaining -= 1
     }
-    const isEntered = next.entry.unreadable === undefined && (entersLinks || !next.isLink)
-    if (recursive && next.entry.type === 'directory' && isEntered)
+    if (recursive && next.entry.type === 'directory' && next.entry.unreadable === undefined)
       stack.push(folder.child(next.entry, next.after))
     if (batch.length === BATCH_ENTRIES) {
       yield batch
@@ -77,6 +83,7 @@ interface FolderOptions {
   /** Only entries after this key, which is relative to the folder. */
   readonly after: string
   readonly recursive: boolean
+  readonly entersLinks: boolean
   readonly above: Lineage | undefined
   readonly signal: AbortSignal | undefined
 }
@@ -84,13 +91,10 @@ interface FolderOptions {
 interface Described {
   readonly key: string
   readonly entry: Entry
-  readonly isLink: boolean
 }
 
 interface NextEntry {
   readonly entry: Entry
-  /** Whether a link has the name. */
-  readonly isLink: boolean
   /** False for a folder that comes before `after` itself and is entered for what comes behind it. */
   readonly wanted: boolean
   /** For a folder: `after`, relative to it. */
@@ -120,11 +124,10 @@ class FolderReader {
   next(): NextEntry | undefined {
     const next = this.#described.pop()
     if (next === undefined) return undefined
-    const { key, entry, isLink } = next
+    const { key, entry } = next
     const { after } = this.#options
     return {
       entry,
-      isLink,
       wanted: after === '' || compareUtf8(key, after) > 0,
       after: after.startsWith(key) ? after.slice(key.length) : '',
     }
@@ -151,7 +154,12 @@ class FolderReader {
   }
 
   async #read(folder: OpenFolder, limit: number): Promise<void> {
-    const { above, recursive, signal } = this.#options
+    const { above, recursive, entersLinks, signal } = this.#options
+    if (!entersLinks && isReachedByLink(folder)) {
+      this.#names = NOTHING
+      this.#position = 0
+      return
+    }
     this.#lineage = recursive ? lineageOf(folder.located.stats, above) : undefined
     if (this.#names === undefined || this.#position === this.#names.keys.length) {
       this.#names = await readKeys(folder, {
@@ -178,6 +186,13 @@ class FolderReader {
   }
 }
 
+const NOTHING: Keys = { keys: [], marks: new Map(), more: false }
+
+/** Whether any part of its path is one, below the folder that bounds the view. Asked of what is open: names may be given to others meanwhile. */
+function isReachedByLink({ path, boundary, located }: OpenFolder): boolean {
+  return located.realBytes !== (path === ROOT ? boundary.realBytes : `${boundary.realBytes}/${bytesOf(path)}`)
+}
+
 /** The entries of those keys that are still what they were when the keys were read. */
 async function describe(
   folder: OpenFolder,
@@ -195,11 +210,9 @@ async function describe(
   for (const [index, key] of keys.entries()) {
     const path = pathOfKey(folder.path, key)
     const stats = looks[index]
-    const mark = marks.get(key)
-    if (mark === 'unnameable') described.push({ key, entry: unnameableEntry(path), isLink: false })
+    if (marks.get(key) === 'unnameable') described.push({ key, entry: unnameableEntry(path) })
     if (stats === undefined || !isStill(key, stats) || (stats.isDirectory() && isIn(lineage, stats))) continue
-    const entry = entryOf(path, stats, !unsettled.has(index), readable[index]!)
-    described.push({ key, entry, isLink: mark === 'link' })
+    described.push({ key, entry: entryOf(path, stats, !unsettled.has(index), readable[index]!) })
   }
   return described
 }

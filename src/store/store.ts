@@ -42,7 +42,7 @@ export interface Capabilities {
 export interface ListOptions {
   /** Everything below the folder instead of one level; a folder comes before what is in it. */
   readonly recursive?: boolean
-  /** False for a recursive list that lists folders that are symbolic links, but not what is in them. */
+  /** False for a list that gives nothing of what is reached through a symbolic link to a folder: of those it meets only the link itself, and nothing where its own path goes through one. */
   readonly entersLinks?: boolean
   /** Only entries whose key (see `listKey`) comes after this one; it need not exist any more. */
   readonly after?: string

@@ -195,6 +195,16 @@ export function linkCases(make: MakeHarness): void {
       ])
     })
 
+    it('have nothing in them for such a list, whichever part of its own path is one', async () => {
+      await harness().write('run/real/deep/file', bytes('content'))
+      await link('run/to-folder', 'real')
+      await link('run/self', '.')
+      const run = harness().store.scoped(at('run'))
+      for (const path of ['to-folder', 'to-folder/deep', 'self', 'self/real'])
+        expect(await listAll(run, path, { recursive: true, entersLinks: false }), path).toEqual([])
+      expect(await listAll(run, 'real/deep', { recursive: true, entersLinks: false })).toHaveLength(1)
+    })
+
     it('do not lead a file that is moved into a folder out of that', async () => {
       await harness().write('own/file', bytes('content'))
       await harness().write('other/kept', bytes('kept'))

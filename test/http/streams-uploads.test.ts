@@ -899,4 +899,18 @@ describe('links in a run', () => {
     expect(await filesIn(`${UUID}/elsewhere`)).toEqual({ 'e.txt': 'e' })
     expect(readdirSync(tree.at(`${UUID}/dir`)).sort()).toEqual(['a.txt', 'deep', 'in', 'out'])
   })
+
+  it('have nothing removed of what they lead to where the path of the upload goes through one', async () => {
+    tree.link(`${UUID}/self`, '.')
+    tree.link(`${UUID}/dir/up`, '..')
+    for (const path of ['self', 'dir/up', 'self/dir', 'dir/in'])
+      expect((await uploadDir(tarGz({ name: 'n.txt', content: path }), { path })).status).toBe(200)
+    expect(await filesIn()).toMatchObject({
+      ...THERE,
+      'n.txt': 'dir/up',
+      'dir/n.txt': 'self/dir',
+      'elsewhere/n.txt': 'dir/in',
+      'elsewhere/e.txt': 'e',
+    })
+  })
 })
