@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { storeError, throwIfAborted } from './failure.ts'
-import { errnoOf } from './local-errors.ts'
+import { errnoOf, localError } from './local-errors.ts'
 import { inFolderOf, inMadeFolders, keepFolders, pruneFolders, syncFolder } from './local-folders.ts'
 import { isTransientName, refuseOwnName } from './local-names.ts'
 import type { LocalScope, OpenFolder } from './local-scope.ts'
@@ -28,7 +28,7 @@ export async function moveFile(
     sourceName: string,
     target: OpenFolder,
     targetName: string,
-  ): Promise<Entry> =>
+  ): Promise<Moved> =>
     bothExclusively([scope, source, from], [into, target, to], async () => {
       throwIfAborted(signal, 'write', to)
       const found = await checkSource(source, sourceName, from)
@@ -39,16 +39,18 @@ export async function moveFile(
           throw errnoOf(error) === 'EXDEV' ? farApart(to, error) : error
         },
       )
-      if (found.nlink > 1 && !isOneName([source, sourceName], [target, targetName]))
-        await removeSame(old, found)
-      await syncFolder(target.located.at)
-      await syncFolder(source.located.at)
-      return stat(to)
+      return movedTo(to, async () => {
+        if (found.nlink > 1 && !isOneName([source, sourceName], [target, targetName]))
+          await removeSame(old, found)
+        await syncFolder(target.located.at)
+        await syncFolder(source.located.at)
+        return stat(to)
+      })
     })
   // Before any folder is made for nothing.
   await inFolderOf(scope, from, 'write', (folder, name) => checkSource(folder, name, from))
   if (scope.pathInStore(from) === into.pathInStore(to)) return stat(to)
-  const entry = await inMadeFolders(into, to, () =>
+  const moved = await inMadeFolders(into, to, () =>
     inFolderOf(scope, from, 'write', (source, sourceName) =>
       inFolderOf(into, to, 'write', (target, targetName) => {
         if (isSameFolder(source, target) && sourceName === targetName) throw samePlace(from, to)
@@ -58,7 +60,19 @@ export async function moveFile(
   )
   keepFolders(into, parentOf(to))
   await pruneFolders(scope, parentOf(from))
-  return entry
+  if ('failure' in moved) throw moved.failure
+  return moved.entry
+}
+
+/** It may be gone again before anybody has looked at it. That is no reason to try once more: it is not where it was. */
+type Moved = { readonly entry: Entry } | { readonly failure: AppError }
+
+async function movedTo(to: ArtifactPath, look: () => Promise<Entry>): Promise<Moved> {
+  try {
+    return { entry: await look() }
+  } catch (error) {
+    return { failure: localError(error, 'write', to) }
+  }
 }
 
 type Place = readonly [scope: LocalScope, folder: OpenFolder, path: ArtifactPath]

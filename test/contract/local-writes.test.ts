@@ -293,6 +293,25 @@ describe('a folder that is removed while others write into it', () => {
     expect(await store.removeAll(at('run'))).toEqual({ removed: 2, failures: [] })
     expect(onDisk()).toEqual([])
   })
+
+  it('takes along what is moved into it, or leaves it where it is', async () => {
+    let isOver = false
+    const removeAgain = async (): Promise<void> => {
+      while (!isOver) await store.removeAll(at('run/dir')).catch(() => undefined)
+    }
+    const removing = removeAgain()
+    for (let i = 0; i < 30; i++) {
+      const from = at(`own/${i}/file`)
+      await put(store, from, bytes('content'))
+      await store.move!(from, at('dir/file'), { into: at('run') }).catch((error: unknown) => {
+        expect(error).toMatchObject({ kind: 'NotFound', path: 'dir/file' })
+      })
+      await store.remove(from).catch(() => undefined)
+      expect(onDisk().filter(name => name.startsWith('own'))).toEqual([])
+    }
+    isOver = true
+    await removing
+  })
 })
 
 describe('processes that share a local path', () => {
