@@ -28,8 +28,15 @@ export async function note(scope: LocalScope, path: ArtifactPath): Promise<strin
   try {
     await scope.whole.folder(ROOT, 'write', async ({ located }) => {
       const folder = `${located.at}/${JOURNAL_FOLDER}`
+      const file = `${folder}/${name}`
       const write = (): Promise<void> =>
-        writeFile(`${folder}/${name}`, JSON.stringify(content), { flag: 'wx', mode: 0o600 })
+        writeFile(file, JSON.stringify(content), { flag: 'wx', mode: 0o600 }).catch(
+          async (error: unknown) => {
+            // On a full disk there may be a file all the same, for which nobody would come back.
+            await unlink(file).catch(() => undefined)
+            throw error
+          },
+        )
       await write().catch(async () => {
         // Others that share the volume may run as another user.
         await mkdir(folder, { mode: 0o1777, recursive: true })

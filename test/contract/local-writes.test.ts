@@ -1,7 +1,18 @@
 // What only a real disk does to what is written: it fills up, is read-only, belongs to others, and is shared by processes that are killed.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, linkSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { withLock } from '../../src/store/local-lock.ts'
@@ -142,6 +153,22 @@ describe('what is written to a local path', () => {
     })
     expect(await contentOf(onSmall, 'run/kept')).toBe('kept')
     await put(onSmall, 'run/fits', Buffer.alloc(1024 ** 2))
+  })
+
+  it('leaves no note of itself on a disk that is too full for one', async context => {
+    const target = mount('full', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs')
+    if (target === undefined) return context.skip()
+    const full = openLocalStore({ root: target })
+    await put(full, 'before', bytes('x'))
+    await expect(put(full, 'filler', Buffer.alloc(2 * 1024 ** 2))).rejects.toMatchObject({ kind: 'NoSpace' })
+    const filler = openSync(`${target}/filler`, 'w')
+    expect(() => {
+      for (;;) writeSync(filler, Buffer.alloc(4096))
+    }).toThrow('ENOSPC')
+    closeSync(filler)
+    await expect(put(full, 'file', bytes('x'))).rejects.toMatchObject({ kind: 'NoSpace' })
+    expect(readdirSync(`${target}/.polyaxon-outputs-pending`)).toEqual([])
+    expect(onDisk(target)).toEqual(['before', 'filler'])
   })
 
   it('is made room for by a removal, also where not even a lock fits', async context => {
