@@ -1,11 +1,12 @@
 // An archive that comes in, as files in a folder of a store. Nothing of it is held whole or laid down anywhere in between.
 import { AppError, isAppError } from '../errors.ts'
-import { parentOf, ROOT, type ArtifactPath } from '../store/path.ts'
+import type { ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore, Removal } from '../store/store.ts'
 import { UnpackBudget, type UnpackLimits } from './unpack-budget.ts'
 import { gunzipped } from './unpack-inflate.ts'
 import { ArchiveInput } from './unpack-input.ts'
 import type { Member } from './unpack-member.ts'
+import { UnpackPaths } from './unpack-paths.ts'
 import { refused, unforeseen } from './unpack-refusal.ts'
 import { tarMembers } from './unpack-tar.ts'
 import { UnpackWriter, type Written } from './unpack-writer.ts'
@@ -75,40 +76,33 @@ export async function unpack(
 
 /**
  * Reads the archive as `unpack` does with `copiesLinks`, and writes nothing: gives the paths of its files, relative to the folder. Fails with AppError for what `unpack` would fail for because
- * of the archive, and where one of its files would have to be a folder for another one, or a hard link leads to none that is in front of it.
+ * of the archive, as `UnpackPaths.add`, and where a hard link leads to no file that is in front of it.
  */
 export async function checkArchive(
   format: UnpackFormat,
   source: AsyncIterable<Uint8Array>,
   { limits, signal }: Pick<UnpackOptions, 'limits' | 'signal'>,
-): Promise<{ has(path: ArtifactPath): boolean }> {
+): Promise<UnpackPaths> {
   const input = new ArchiveInput(source, signal)
   const budget = new UnpackBudget(limits)
-  const sizes = new Map<ArtifactPath, number>()
+  const paths = new UnpackPaths(limits)
   try {
     for await (const member of membersOf(format, input, budget, true)) {
-      let size = member.copyOf === undefined ? 0 : linkedSize(member, member.copyOf, sizes)
+      let size = member.copyOf === undefined ? 0 : linkedSize(member, member.copyOf, paths)
       budget.take(size)
       for await (const chunk of budgeted(member, budget).content) size += chunk.length
-      sizes.set(member.path, size)
+      paths.add(member.path, size)
     }
   } catch (error) {
     throw isAppError(error) ? error : unforeseen(error)
   } finally {
     await input.close()
   }
-  for (const path of sizes.keys())
-    for (let above = parentOf(path); above !== ROOT; above = parentOf(above))
-      if (sizes.has(above)) throw refused(above, 'it is a file, and others lie in it')
-  return sizes
+  return paths
 }
 
-function linkedSize(
-  { name, path }: Member,
-  copyOf: ArtifactPath,
-  sizes: ReadonlyMap<ArtifactPath, number>,
-): number {
-  const size = sizes.get(copyOf)
+function linkedSize({ name, path }: Member, copyOf: ArtifactPath, paths: UnpackPaths): number {
+  const size = paths.sizeOf(copyOf)
   if (size !== undefined && copyOf !== path) return size
   throw refused(name, 'it is a hard link, and no other file in front of it is what it leads to')
 }
