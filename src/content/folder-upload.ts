@@ -1,11 +1,13 @@
 // An archive that has come as a whole becomes a folder, or a part of one. It is read twice: what is wrong with it is found before anything changes.
 import { AppError, isAppError } from '../errors.ts'
+import { mayHoldBoth } from '../store/folder-at.ts'
 import { ROOT, relativeTo, type ArtifactPath } from '../store/path.ts'
 import type { ArtifactStore, Entry, ListOptions, RemovalFailure } from '../store/store.ts'
 import { formatOf, TELLING_BYTES } from './archive-format.ts'
 import { removeUnchanged } from './remove-unchanged.ts'
 import { checkArchive, unpack, type UnpackFormat } from './unpack.ts'
 import type { UnpackLimits } from './unpack-budget.ts'
+import type { UnpackPaths } from './unpack-paths.ts'
 
 /** An archive that can be read again and again. */
 export interface KeptArchive {
@@ -39,7 +41,7 @@ const MAX_NAME_BYTES = 64 * 1024 * 1024
  * Puts the files of `archive` into `folder`. Whoever reads the folder meanwhile sees old files and new ones, each as a whole, and never none: what is to go goes after everything else
  * has succeeded, and only what was there before and has not been changed since.
  *
- * Fails with InvalidArgument for what is no archive, as `checkArchive` before anything changes, and as `unpack`, after which the files that came anew are removed again and those that
+ * Fails with InvalidArgument for what is no archive, as `checkArchive`, and with NotDirectory for a file where the archive has a folder, before anything changes; and as `unpack`, after which the files that came anew are removed again and those that
  * replaced others stay.
  */
 export async function uploadFolder(
@@ -80,21 +82,21 @@ async function formatFound(archive: KeptArchive, signal: AbortSignal): Promise<U
 async function lookBefore(
   store: ArtifactStore,
   folder: ArtifactPath,
-  paths: { has(path: ArtifactPath): boolean },
-  { existing, limits, signal }: FolderUploadOptions,
+  paths: UnpackPaths,
+  { limits, signal }: FolderUploadOptions,
 ): Promise<Before> {
   const replaced = new Set<ArtifactPath>()
   const others = new Others(folder, limits)
-  const replacesAll = existing === 'replace' && folder !== ROOT
-  const { links } = store.capabilities
-  for await (const file of filesIn(store, folder, { signal })) {
-    if (paths.has(relativeTo(folder, file.path))) replaced.add(file.path)
-    else if (replacesAll && !links) others.add(file)
-  }
+  if (store.capabilities.links)
+    for await (const { path } of filesIn(store, folder, { signal }))
+      if (paths.has(relativeTo(folder, path))) replaced.add(path)
   // What is reached by a link to a folder lies elsewhere, and may be replaced but does not go.
-  if (replacesAll && links)
-    for await (const file of filesIn(store, folder, { signal, entersLinks: false }))
-      if (!replaced.has(file.path)) others.add(file)
+  for await (const file of filesIn(store, folder, { signal, entersLinks: false })) {
+    const path = relativeTo(folder, file.path)
+    if (paths.has(path)) replaced.add(file.path)
+    else if (paths.hasFolder(path) && !mayHoldBoth(store)) throw inTheWay(file.path)
+    else if (folder !== ROOT) others.add(file)
+  }
   return { replaced, others: others.files }
 }
 
@@ -133,6 +135,14 @@ async function* filesIn(
   } catch (error) {
     if (!isAppError(error, 'NotFound')) throw error
   }
+}
+
+function inTheWay(path: ArtifactPath): AppError {
+  return new AppError(
+    'NotDirectory',
+    `'${path}' is a file, and a folder in the archive: delete it first. Nothing has changed.`,
+    { op: 'unpack', path },
+  )
 }
 
 function notRemoved({ path, error }: RemovalFailure): AppError {

@@ -31,6 +31,10 @@ export class UnpackPaths {
     return this.#sizes.has(path)
   }
 
+  hasFolder(path: ArtifactPath): boolean {
+    return this.#folders.has(path)
+  }
+
   /** Of the last file of this path; undefined for none. */
   sizeOf(path: ArtifactPath): number | undefined {
     return this.#sizes.get(path)

@@ -788,6 +788,11 @@ describe('an upload on its way', () => {
       (await uploadDir(tarGz({ name: 'new', content: 'x' }, { name: 'deep', content: 'x' }), { path: 'dir' }))
         .status,
     ).toBe(409)
+    const replacing = Array.from({ length: 40 }, (_, i) => ({ name: `new${i}`, content: 'x' }))
+    const asFolder = tarGz(...AB, ...replacing, { name: 'c.txt/x', content: 'x' })
+    expect((await uploadDir(asFolder, { path: 'dir' })).status).toBe(409)
+    const asFolderInRun = tarGz(...replacing, { name: 'dir/a.txt', content: 'x' }, { name: 'kept.txt/x' })
+    expect((await uploadDir(asFolderInRun, { path: '' })).status).toBe(409)
     expect(await filesIn()).toEqual(THERE)
   })
 })
