@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import type { ReadableStore, Entry, OpenArtifact, ReadOptions } from '../store/store.ts'
 import type { Manifest } from './manifest-columns.ts'
 import type { ReadResources } from './archive-resources.ts'
-import { rotatingBuffers } from './rope-buffers.ts'
+import { rotatingBuffers, type SlabPool } from './rope-buffers.ts'
 import type { AheadLimits } from './rope-lookahead.ts'
 import type { Loaded } from './rope.ts'
 
@@ -24,6 +24,10 @@ export class MemberContents {
 
   get ahead(): AheadLimits {
     return this.#resources.ahead
+  }
+
+  get slabs(): SlabPool {
+    return this.#resources.slabs
   }
 
   /** The whole content of a small member. Fails like `stream`. */

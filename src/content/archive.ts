@@ -136,8 +136,9 @@ export class Archives {
     }
     const rope = new TarRope(manifest, contents)
     if (format === 'tar') return seekable(rope, archiveEtag(manifest, format))
-    const compressed = format === 'tar.gz' ? gzippedRope : zstdRope
-    return streamed((_start, _end, options) => compressed(rope, options.signal))
+    return format === 'tar.gz'
+      ? streamed((_start, _end, options) => gzippedRope(rope, resources, options))
+      : streamed((_start, _end, options) => zstdRope(rope, options))
   }
 
   #enter(): () => void {

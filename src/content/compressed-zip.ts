@@ -1,17 +1,19 @@
 // The deflated zip: made while it is sent. The records are those of the stored zip; only what goes between them is compressed.
 import { promisify } from 'node:util'
-import { crc32, createDeflateRaw, deflateRaw } from 'node:zlib'
+import { crc32, deflateRaw } from 'node:zlib'
 import type { ReadOptions } from '../store/store.ts'
 import { SMALL_BYTES, type MemberContents } from './archive-members.ts'
-import { DEFLATE_LEVEL, OUTPUT_BYTES, through } from './compressed.ts'
-import { RunningCrc } from './crc.ts'
+import { counting, RunningCrc } from './crc.ts'
+import { DEFLATE_LEVEL, deflated } from './deflate-blocks.ts'
 import type { Manifest } from './manifest-columns.ts'
+import { rotatingBuffers } from './rope-buffers.ts'
 import { Gather } from './rope-gather.ts'
 import { Lookahead, type Load } from './rope-lookahead.ts'
 import type { Loaded } from './rope.ts'
 import * as format from './zip-format.ts'
 
 const deflateWhole = promisify(deflateRaw)
+const READ_BYTES = 128 * 1024
 
 interface SmallEntry extends Loaded {
   readonly content: format.ZipContent
@@ -97,22 +99,15 @@ async function* writeLarge(
   const begin = out.written
   const size = manifest.size(index)
   const running = new RunningCrc({ upTo: 0, crc: 0 }, 0)
-  const compressor = createDeflateRaw({ level: DEFLATE_LEVEL, chunkSize: OUTPUT_BYTES })
-  const source = counting(contents.stream(index, 0, size, { signal }), running)
-  for await (const chunk of through(source, compressor, signal)) yield* out.append(chunk)
+  const read = (reading: AbortSignal): AsyncIterable<Uint8Array> =>
+    counting(
+      contents.stream(index, 0, size, { signal: reading, buffers: rotatingBuffers(READ_BYTES) }),
+      running,
+    )
+  yield* deflated(read, contents, out, signal)
   const content = { crc: running.prefix.crc, size, compressedSize: out.written - begin }
   yield* out.append(format.descriptor(content, member.zip64))
   return content
-}
-
-async function* counting(
-  chunks: AsyncIterable<Uint8Array>,
-  running: RunningCrc,
-): AsyncGenerator<Uint8Array, void> {
-  for await (const chunk of chunks) {
-    running.update(chunk)
-    yield chunk
-  }
 }
 
 function zipMember(manifest: Manifest, index: number, method: format.ZipMember['method']): format.ZipMember {

@@ -44,6 +44,17 @@ export class RunningCrc {
   }
 }
 
+/** Passes chunks on and counts them. */
+export async function* counting(
+  chunks: AsyncIterable<Uint8Array>,
+  running: RunningCrc,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of chunks) {
+    running.update(chunk)
+    yield chunk
+  }
+}
+
 /**
  * Passes chunks on and counts them. However the reading ends, `record` is given how far the count came; only not when it failed, because bytes
  * that were read before the store noticed a change may be of another content. When `record` fails, so does the reading.
@@ -55,10 +66,7 @@ export async function* counted(
 ): AsyncGenerator<Uint8Array, void> {
   let failed = false
   try {
-    for await (const chunk of chunks) {
-      running.update(chunk)
-      yield chunk
-    }
+    yield* counting(chunks, running)
   } catch (error) {
     failed = !isAppError(error, 'Aborted')
     throw error

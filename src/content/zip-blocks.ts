@@ -44,6 +44,15 @@ export async function* frame(
   yield* out.append(headerAt(position, size, end))
 }
 
+/** Gives `bytes` to `out` as blocks none of which is the last of its stream. */
+export function* storedBlocks(bytes: Uint8Array, out: Gather): Generator<Uint8Array, void> {
+  for (let at = 0; at < bytes.length; at += MAX_BLOCK) {
+    const content = bytes.subarray(at, at + MAX_BLOCK)
+    yield* out.append(blockHeader(content.length, false))
+    yield* out.append(content)
+  }
+}
+
 const NO_HEADER = Buffer.alloc(0)
 
 /** What the stream has at `position` of a block's header, up to `end`; nothing inside a block. */
@@ -51,10 +60,14 @@ function headerAt(position: number, size: number, end: number): Uint8Array {
   const inBlock = position % FRAMED_BLOCK
   if (inBlock >= BLOCK_HEADER || position >= end) return NO_HEADER
   const left = size - Math.floor(position / FRAMED_BLOCK) * MAX_BLOCK
-  const length = Math.min(left, MAX_BLOCK)
+  const header = blockHeader(Math.min(left, MAX_BLOCK), left <= MAX_BLOCK)
+  return header.subarray(inBlock, inBlock + (end - position))
+}
+
+function blockHeader(length: number, isLast: boolean): Buffer {
   const header = Buffer.alloc(BLOCK_HEADER)
-  header.writeUInt8(left <= MAX_BLOCK ? 1 : 0, 0)
+  header.writeUInt8(isLast ? 1 : 0, 0)
   header.writeUInt16LE(length, 1)
   header.writeUInt16LE(length ^ 0xffff, 3)
-  return header.subarray(inBlock, inBlock + (end - position))
+  return header
 }

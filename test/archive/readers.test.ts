@@ -20,7 +20,7 @@ import type { Representation } from '../../src/content/representation.ts'
 import { rotatingBuffers } from '../../src/content/rope-buffers.ts'
 import { describeClient, findProgram } from '../client/programs.ts'
 import { openArchive, readAll } from './archives.ts'
-import { pattern, SyntheticStore, zeros } from './synthetic-store.ts'
+import { noise, pattern, SyntheticStore, zeros } from './synthetic-store.ts'
 
 const here = (name: string): string => join(import.meta.dirname, name)
 const GiB = 2 ** 30
@@ -64,6 +64,12 @@ function filled(size: number, seed: number): Buffer {
   return content
 }
 
+function incompressible(size: number): Buffer {
+  const content = Buffer.alloc(size)
+  noise(content, 0)
+  return content
+}
+
 const MANY = '70,000 members'
 
 const HOSTILE = [
@@ -92,6 +98,12 @@ function trees(): Tree[] {
   const sizes = [0, 1, 511, 512, 513, 65_535, 262_144, 262_145, 65_535 * 5, 1_000_003]
   const ordinary = new TreeBuilder().folder('empty').folder('deep/er/empty')
   sizes.forEach((size, i) => ordinary.file(`files/${i}.bin`, filled(size, i)))
+  const mixed = new TreeBuilder()
+  for (let i = 0; i < 6; i++)
+    mixed
+      .file(`${i}/model.bin`, incompressible(300_000 * (i + 1)))
+      .file(`${i}/log.txt`, filled(700_000, i))
+      .file(`${i}/plot.png`, incompressible(70_000))
   const hostile = new TreeBuilder()
   HOSTILE.forEach((name, i) => hostile.file(name, filled(10 + i, i)))
   hostile.file('back\\slash', Buffer.from('b'), 'back%5Cslash')
@@ -99,6 +111,7 @@ function trees(): Tree[] {
   for (let i = 0; i < 70_000; i++) many.file(`m/${i}`, Buffer.from(`${i}`))
   return [
     ordinary.as('members of many sizes'),
+    mixed.as('members that shrink and others'),
     hostile.as('hostile names'),
     new TreeBuilder().folder('only/an/empty/folder').as('an empty folder'),
     many.as(MANY),
@@ -183,12 +196,15 @@ describeClient('unzip', findProgram('unzip'), unzip => {
 })
 
 describeClient('7z', findProgram('7z', '7zz'), sevenZip => {
-  it.each(casesOf(['zip', 'deflated.zip', 'tar']))('tests a %s of %s', async (form, _title, tree) => {
-    const { code, stdout } = await run(sevenZip, ['t', '-bd', fileOf(tree, form)])
-    expect(code, stdout.toString()).toBe(0)
-    expect(stdout.toString()).toContain('Everything is Ok')
-    expect(stdout.toString()).not.toMatch(/warning/i)
-  })
+  it.each(casesOf(['zip', 'deflated.zip', 'tar', 'tar.gz']))(
+    'tests a %s of %s',
+    async (form, _title, tree) => {
+      const { code, stdout } = await run(sevenZip, ['t', '-bd', fileOf(tree, form)])
+      expect(code, stdout.toString()).toBe(0)
+      expect(stdout.toString()).toContain('Everything is Ok')
+      expect(stdout.toString()).not.toMatch(/warning/i)
+    },
+  )
 })
 
 describeClient('bsdtar', findProgram('bsdtar'), bsdtar => {
@@ -203,13 +219,36 @@ describeClient('bsdtar', findProgram('bsdtar'), bsdtar => {
   })
 })
 
+describeClient('tar', findProgram('tar'), tar => {
+  it.each(casesOf(['tar', 'tar.gz']))('reads a %s of %s from a pipe', async (form, _title, tree) => {
+    const { code, stdout, stderr } = await run(
+      tar,
+      [form === 'tar.gz' ? '-xzOf' : '-xOf', '-'],
+      once(bytesOf(tree, form)),
+    )
+    expect(code, stderr).toBe(0)
+    expect(stdout.length).toBe(tree.lines.reduce((sum, each) => sum + Number(each.split(' ')[1]), 0))
+  })
+})
+
+it.each(casesOf(['tar.gz']))(
+  'the DecompressionStream of browsers reads a %s of %s',
+  async (_form, _title, tree) => {
+    const stream = new Blob([new Uint8Array(bytesOf(tree, 'tar.gz'))])
+      .stream()
+      .pipeThrough(new DecompressionStream('gzip'))
+    const tar = Buffer.from(await new Response(stream).arrayBuffer())
+    expect(tar.equals(bytesOf(tree, 'tar'))).toBe(true)
+  },
+)
+
 describeClient('Python', findProgram('python3'), python => {
   const script = here('read_archive.py')
   it.each(casesOf(ZIPS))('reads a %s of %s with zipfile', async (form, _title, tree) => {
     expect(await lines(python, [script, 'zip', fileOf(tree, form)])).toEqual(tree.lines)
   })
 
-  it.each(casesOf(['tar']))('reads a %s of %s with tarfile', async (form, _title, tree) => {
+  it.each(casesOf(['tar', 'tar.gz']))('reads a %s of %s with tarfile', async (form, _title, tree) => {
     expect(await lines(python, [script, 'tar', fileOf(tree, form)])).toEqual(tree.lines)
   })
 
@@ -272,6 +311,14 @@ describe('members too large for 32 bits', () => {
       const names = 'import sys,tarfile\nfor m in tarfile.open(sys.argv[1]): print(m.name, m.size)'
       expect(await lines(python, ['-c', names, file])).toEqual(['a 6', `big ${size}`, 'z 5'])
     })
+  })
+
+  describeClient('gzip', findProgram('gzip'), gzip => {
+    it('tests a tar.gz of more than 4 GiB, whose size is written modulo 4 GiB', async () => {
+      const archive = await openArchive(new SyntheticStore().synthetic('big', SIZE, zeros), 'tar.gz')
+      const { code, stderr } = await run(gzip, ['-t'], archive.read(0, Number.POSITIVE_INFINITY))
+      expect(code, stderr).toBe(0)
+    }, 300_000)
   })
 
   describeClient('unzip', findProgram('unzip'), unzip => {

@@ -44,6 +44,7 @@ describe.skipIf(!hasProc)('measuring memory in /proc (Linux only)', () => {
       [100, 'a zip of a large member', 'big-members/?archive=zip'],
       [50, 'a zip of a thousand small members', 'small-members/?archive=zip'],
       [50, 'a tar of a thousand small members', 'small-members/?archive=tar'],
+      [40, 'a tar.gz of a thousand small members', 'small-members/?archive=tar.gz'],
     ])(
       'grows by less than 150 MiB with %d slow readers of %s, and serves others',
       async (count, _what, target) => {
