@@ -8,7 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // By default one core is left for watching, which on two cores doubles the time: many tests only wait.
-    maxWorkers: availableParallelism(),
+    // By default one core is left for watching, which on two cores doubles the time. Many tests only wait, so one more than there are cores keeps them busy.
+    maxWorkers: availableParallelism() + 1,
   },
 })

@@ -169,7 +169,8 @@ describe('logs of a run', () => {
   })
 
   it('gives text of every kind, for clients print it', async () => {
-    const deep = `{"value":${'['.repeat(200_000)}${']'.repeat(200_000)}}`
+    const nested = '['.repeat(200_000) + ']'.repeat(200_000)
+    const deep = `{"value":${nested}}`
     const content = jsonl(
       '{"value":12}',
       '{"value":null}',
@@ -178,15 +179,10 @@ describe('logs of a run', () => {
       '{"value":"\\ud800"}',
       deep,
     )
-    expect(values(await logsOf(storeOf({ 'plxlogs/a.jsonl': content })))).toEqual([
-      '12',
-      '',
-      '',
-      '{"a":[1]}',
-      '\ufffd',
-      // As it stands, for so deep a value cannot be written again.
-      deep,
-    ])
+    const found = values(await logsOf(storeOf({ 'plxlogs/a.jsonl': content })))
+    expect(found.slice(0, -1)).toEqual(['12', '', '', '{"a":[1]}', '\ufffd'])
+    // Where Node cannot write so deep a value again, as up to 24, the line stands as it is.
+    expect([deep, nested].includes(String(found.at(-1)))).toBe(true)
   })
 
   it('shows the beginning of a line that is too long to hold', async () => {
