@@ -1,4 +1,5 @@
 // The rows of event files, from text that comes in pieces: columns between `|`, or one JSON object a line. Nothing depends on where the pieces end.
+import { jsonText } from './json-text.ts'
 
 /** Rows with more characters are left out: what is held at once is bounded whatever the file holds. */
 export const MAX_ROW = 8 * 1024 * 1024
@@ -154,14 +155,21 @@ function lineRow(line: string): ReadonlyMap<string, LineCell> | undefined {
   try {
     const parsed: unknown = JSON.parse(line)
     if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return undefined
-    return new Map(Object.entries(parsed).map(([name, value]) => [name, lineCell(value)]))
+    const cells = new Map<string, LineCell>()
+    for (const [name, value] of Object.entries(parsed)) {
+      const cell = lineCell(value)
+      if (cell === undefined) return undefined
+      cells.set(name, cell)
+    }
+    return cells
   } catch {
-    // Not JSON, or nested too deeply to be written again.
     return undefined
   }
 }
 
-function lineCell(value: unknown): LineCell {
-  if (typeof value === 'object' && value !== null) return { json: JSON.stringify(value) }
-  return value as string | number | boolean | null
+/** Undefined for what is nested too deeply to be written again. */
+function lineCell(value: unknown): LineCell | undefined {
+  if (typeof value !== 'object' || value === null) return value as string | number | boolean | null
+  const json = jsonText(value)
+  return json === undefined ? undefined : { json }
 }

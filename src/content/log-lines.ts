@@ -1,4 +1,5 @@
 // One line of a run's log: read from what the versions of Polyaxon wrote, given as its clients take it.
+import { jsonText } from './json-text.ts'
 import { parseLogTime } from './log-time.ts'
 import type { LogTime } from './log-time.ts'
 import type { Division } from './log-records.ts'
@@ -107,12 +108,7 @@ function originOf(node: unknown, pod: unknown, container: unknown): Origin {
 /** Undefined for what is nested too deeply to be written again. */
 function valueText(value: unknown): string | undefined {
   if (typeof value === 'string') return value.toWellFormed()
-  if (value === undefined || value === null) return ''
-  try {
-    return JSON.stringify(value)
-  } catch {
-    return undefined
-  }
+  return value === undefined || value === null ? '' : jsonText(value)
 }
 
 const OBJECT = /^\s*\{/

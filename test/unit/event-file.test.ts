@@ -240,14 +240,8 @@ describe('lines of JSON', () => {
 
   it('go without those that are damaged, where haupt takes the file for a table', async () => {
     const deep = '['.repeat(100_000) + ']'.repeat(100_000)
-    const written = (damaged: string): string =>
-      `${line(1, 'a')}\n${damaged}\n${line(2, 'b')}\n${line(3, 'c').slice(0, -4)}`
-    const rest = `{"timestamp":["${T}","${T}"],"step":[1,2],"text":["a","b"]}`
-    expect(await dataOf(written('{"timest\n[1]\n5'), 'text')).toBe(rest)
-    // Where Node can write so deep a value again, as from 26 on, it is none of them.
-    const withDeep = `{"timestamp":["${T}",null,"${T}"],"step":[1.0,null,2.0],"text":["a",${deep},"b"]}`
-    const found = await dataOf(written(`{"text":${deep}}`), 'text')
-    expect([rest, withDeep].includes(found)).toBe(true)
+    const written = `${line(1, 'a')}\n{"timest\n[1]\n5\n{"text":${deep}}\n${line(2, 'b')}\n${line(3, 'c').slice(0, -4)}`
+    expect(await dataOf(written, 'text')).toBe(`{"timestamp":["${T}","${T}"],"step":[1,2],"text":["a","b"]}`)
   })
 })
 

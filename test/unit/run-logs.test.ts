@@ -169,8 +169,7 @@ describe('logs of a run', () => {
   })
 
   it('gives text of every kind, for clients print it', async () => {
-    const nested = '['.repeat(200_000) + ']'.repeat(200_000)
-    const deep = `{"value":${nested}}`
+    const deep = `{"value":${'['.repeat(200_000)}${']'.repeat(200_000)}}`
     const content = jsonl(
       '{"value":12}',
       '{"value":null}',
@@ -179,10 +178,15 @@ describe('logs of a run', () => {
       '{"value":"\\ud800"}',
       deep,
     )
-    const found = values(await logsOf(storeOf({ 'plxlogs/a.jsonl': content })))
-    expect(found.slice(0, -1)).toEqual(['12', '', '', '{"a":[1]}', '\ufffd'])
-    // Where Node cannot write so deep a value again, as up to 24, the line stands as it is.
-    expect([deep, nested].includes(String(found.at(-1)))).toBe(true)
+    expect(values(await logsOf(storeOf({ 'plxlogs/a.jsonl': content })))).toEqual([
+      '12',
+      '',
+      '',
+      '{"a":[1]}',
+      '\ufffd',
+      // As it stands, for so deep a value is not written again.
+      deep,
+    ])
   })
 
   it('shows the beginning of a line that is too long to hold', async () => {
