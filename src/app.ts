@@ -16,6 +16,7 @@ import { checkMessage, entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
 import { failures, logFailure } from './http/failures.ts'
 import type { Authorize, Gate } from './http/gate.ts'
+import { methodRefused } from './http/methods.ts'
 import { problemOf, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
@@ -265,6 +266,5 @@ function gateOf({ config: { server }, authorize }: AppDependencies): Gate {
 }
 
 const onlyReading: RequestHandler = (request, response, next) => {
-  response.setHeader('Allow', 'GET, HEAD')
-  next(new AppError('Unsupported', `${request.method} is not possible here; the Allow header says what is.`))
+  next(methodRefused(request.method, response, ['GET', 'HEAD']))
 }

@@ -2,6 +2,7 @@
 import { isAppError } from '../errors.ts'
 import type { ArtifactPath } from '../store/path.ts'
 import type { OpenArtifact, ReadableStore } from '../store/store.ts'
+import { readWhole } from './read-whole.ts'
 import { rotatingBuffers } from './rope-buffers.ts'
 import { Slices } from './slices.ts'
 
@@ -78,11 +79,4 @@ export async function openEventText(
     if (isAppError(error, 'NotFound', 'IsDirectory', 'NotDirectory')) return undefined
     throw error
   }
-}
-
-async function readWhole(artifact: OpenArtifact, signal: AbortSignal | undefined): Promise<Buffer> {
-  const { size } = artifact.entry
-  const chunks: Uint8Array[] = []
-  for await (const chunk of artifact.read(0, size, signal && { signal })) chunks.push(chunk)
-  return Buffer.concat(chunks, size)
 }

@@ -30,5 +30,10 @@ function textOf(content: Content): string {
   if (content === undefined || content === false) return ''
   if (content instanceof Markup) return content.text
   if (typeof content === 'object') return content.map(textOf).join('')
-  return String(content).replaceAll(/[&<>"']/g, character => ESCAPES[character]!)
+  return escaped(String(content))
+}
+
+/** Text for element content and quoted attributes. */
+export function escaped(text: string): string {
+  return text.replaceAll(/[&<>"']/g, character => ESCAPES[character]!)
 }

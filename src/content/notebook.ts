@@ -5,6 +5,7 @@ import type { ArtifactPath } from '../store/path.ts'
 import type { Entry, OpenArtifact, ReadableStore } from '../store/store.ts'
 import { parseNotebook } from './notebook-model.ts'
 import { renderNotebookPage } from './notebook-page.ts'
+import { readWhole } from './read-whole.ts'
 import type { Representation } from './representation.ts'
 
 /** It is JSON, which is read as a whole. */
@@ -81,9 +82,7 @@ async function wholeOf(artifact: OpenArtifact, path: ArtifactPath, signal: Abort
       `The notebook is stored as ${artifact.contentEncoding}, and not shown as a page. Ask for the file as it is.`,
       { op: 'read', path },
     )
-  const chunks: Uint8Array[] = []
-  for await (const chunk of artifact.read(0, size, { signal })) chunks.push(chunk)
-  return Buffer.concat(chunks)
+  return readWhole(artifact, signal)
 }
 
 class NotebookPage implements Representation {

@@ -7,6 +7,7 @@ import { parsePath, ROOT, type ArtifactPath } from '../store/path.ts'
 import { LEFT_MS } from '../store/sweeping.ts'
 import { listKey, type ArtifactStore, type Entry, type Precondition } from '../store/store.ts'
 import { isStaged } from './staged-upload.ts'
+import { readWhole } from './read-whole.ts'
 import {
   PIECE_BYTES,
   pieceKey,
@@ -248,9 +249,7 @@ export class ResumableUploads {
   async #text(path: string): Promise<string> {
     const artifact = await this.#store.open(parsePath(path))
     try {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of artifact.read(0, artifact.entry.size)) chunks.push(Buffer.from(chunk))
-      return Buffer.concat(chunks).toString()
+      return (await readWhole(artifact)).toString()
     } finally {
       await artifact.close()
     }

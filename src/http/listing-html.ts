@@ -1,4 +1,5 @@
 // The listing as a page: no script, plain relative links that browsers, wget, rclone, lftp and fsspec can walk.
+import { escaped } from '../content/markup.ts'
 import type { ListingPage } from '../content/listing.ts'
 import type { Entry } from '../store/store.ts'
 import { entryHref, queryString, relativePath } from './listing-view.ts'
@@ -24,17 +25,9 @@ a:focus-visible{outline:3px solid;outline-offset:2px}
 @media(min-width:40rem){th:first-child{width:100%}time{white-space:nowrap}}
 @media(max-width:40rem){table{font-size:.875rem}th{white-space:normal}th+th,td+td{padding-left:.5rem}}`
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
 /** Text for HTML content and quoted attributes; control characters, which names may hold, are shown as a replacement. */
 function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, character => ESCAPES[character]!).replace(/[\0-\x1f\x7f]/g, '\u{fffd}')
+  return escaped(text).replace(/[\0-\x1f\x7f]/g, '\u{fffd}')
 }
 
 export interface HtmlOptions {

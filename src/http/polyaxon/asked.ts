@@ -1,11 +1,12 @@
 // One request to one of Polyaxon's own URLs, as far as every resource below them needs it.
 import type { Request, Response } from 'express'
-import { AppError, isAppError } from '../../errors.ts'
+import { isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { ROOT } from '../../store/path.ts'
 import { admit, checkChange } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
+import { methodRefused } from '../methods.ts'
 import { connectionOf, resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
 import { parseName } from '../target.ts'
 import { Parameters } from './parameters.ts'
@@ -52,12 +53,7 @@ export async function ask(
 ): Promise<PolyaxonAsked> {
   const { method, headers } = request
   const allowed = methods.flatMap(each => (each === 'GET' ? ['GET', 'HEAD'] : [each]))
-  if (!allowed.includes(method)) {
-    response.setHeader('Allow', allowed.join(', '))
-    throw new AppError('Unsupported', `${method} is not possible here; the Allow header says what is.`, {
-      op: 'resolve',
-    })
-  }
+  if (!allowed.includes(method)) throw methodRefused(method, response, allowed)
   const { gate } = dependencies
   const action = method === 'GET' || method === 'HEAD' ? 'read' : 'change'
   if (action === 'change') checkChange(headers, gate)

@@ -11,6 +11,7 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
+import { methodRefused } from '../methods.ts'
 import { isChange } from '../changes.ts'
 import { admit, checkChange, type Gate } from '../gate.ts'
 import { isForm } from '../form-upload.ts'
@@ -205,16 +206,14 @@ function archiveName({ reference, path }: ArtifactTarget): string {
 }
 
 function checkMethod({ method }: Request, response: Response, target: Target): void {
-  const [allowed, why = 'The Allow header says what is.'] = methodsOf(target)
-  if (allowed.includes(method)) return
-  response.setHeader('Allow', allowed.join(', '))
-  throw new AppError('Unsupported', `${method} is not possible here. ${why}`, { op: 'resolve' })
+  const [allowed, reason] = methodsOf(target)
+  if (!allowed.includes(method)) throw methodRefused(method, response, allowed, reason)
 }
 
-function methodsOf(target: Target): [allowed: readonly string[], why?: string] {
+function methodsOf(target: Target): [allowed: readonly string[], reason: string] {
   if (lacksSlash(target) || target.type === 'level')
-    return [READING, 'What lies above a run does not change; a run is named with a slash at its end.']
-  return [[...READING, 'PUT', 'POST', 'DELETE']]
+    return [READING, '. What lies above a run does not change; a run is named with a slash at its end.']
+  return [[...READING, 'PUT', 'POST', 'DELETE'], '. The Allow header says what is.']
 }
 
 export function connectionOf(

@@ -9,6 +9,7 @@ import { ROOT } from '../../store/path.ts'
 import { beginChange, hasBody } from '../body.ts'
 import { checkChange } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
+import { methodRefused } from '../methods.ts'
 import { checkSize } from '../receive.ts'
 import {
   declaredLength,
@@ -56,10 +57,7 @@ function checkMethod({ method }: Request, response: Response, allowed: readonly 
     if (method === 'OPTIONS') response.setHeader('Allow', allowed.join(', '))
     return
   }
-  response.setHeader('Allow', allowed.join(', '))
-  throw new AppError('Unsupported', `${method} is not possible here; the Allow header says what is.`, {
-    op: 'resolve',
-  })
+  throw methodRefused(method, response, allowed)
 }
 
 function checkVersion({ 'tus-resumable': version }: IncomingHttpHeaders, response: Response): void {
