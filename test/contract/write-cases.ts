@@ -176,7 +176,7 @@ export function writeCases(capabilities: Capabilities, make: MakeHarness): void 
           await new Promise(resolve => setImmediate(resolve))
           const content = await withOpen(store, 'contested', artifact => readAll(artifact)).catch(
             (error: unknown) => {
-              expect(isAppError(error, 'Changed')).toBe(true)
+              expect(error).toMatchObject({ kind: 'Changed' })
             },
           )
           if (content === undefined) continue
