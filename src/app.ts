@@ -15,7 +15,8 @@ import { parseDescription } from './http/description.ts'
 import { checkMessage, entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
 import { failures, logFailure } from './http/failures.ts'
-import type { Authorize, Gate } from './http/gate.ts'
+import { openToAll } from './http/auth/anonymous.ts'
+import type { Authority, Gate } from './http/gate.ts'
 import { methodRefused } from './http/methods.ts'
 import { problemOf, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
@@ -44,8 +45,8 @@ export interface AppDependencies {
   readonly description: string
   /** Instead of those that the configuration names. */
   readonly stores?: Stores
-  /** Who may do what; everybody everything where it is left out. */
-  readonly authorize?: Authorize
+  /** Instead of the one that the configuration describes. */
+  readonly authority?: Authority
 }
 
 export interface Stores {
@@ -257,12 +258,9 @@ const TREES = [
   ['/api/v1', answerOutputsApi],
 ] as const
 
-function gateOf({ config: { server }, authorize }: AppDependencies): Gate {
-  return {
-    isOpenToChanges: isLoopback(server.host) || server.allowUnauthenticatedChanges,
-    origins: new Set(server.corsOrigins),
-    authorize,
-  }
+function gateOf({ config: { server }, authority }: AppDependencies): Gate {
+  const isOpenToChanges = isLoopback(server.host) || server.allowUnauthenticatedChanges
+  return { origins: new Set(server.corsOrigins), authority: authority ?? openToAll(isOpenToChanges) }
 }
 
 const onlyReading: RequestHandler = (request, response, next) => {

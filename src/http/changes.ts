@@ -1,11 +1,21 @@
 // What tells a request that changes something from one that reads, and its failures from those of reading.
 import { AppError } from '../errors.ts'
+import type { Action } from './gate.ts'
 import type { Query } from './validate.ts'
 
-/** Whether a request changes something. A POST that asks for an archive, and nothing else, reads. */
-export function isChange(method: string, query: Query): boolean {
-  const reads = query.archive !== undefined && query.delete !== true
-  return method === 'PUT' || method === 'DELETE' || (method === 'POST' && !reads)
+/** What a request does to what its URL names. A POST that asks for an archive, and nothing else, reads. */
+export function actionsOf(method: string, query: Query): readonly Action[] {
+  if (method === 'PUT') return ['write']
+  if (method === 'DELETE') return ['delete']
+  if (method !== 'POST') return ['read']
+  if (query.delete === true) return ['delete']
+  if (query.archive !== undefined) return ['read']
+  if (query.moveTo !== undefined) return ['read', 'write', 'delete']
+  return query.copyTo === undefined ? ['write'] : ['read', 'write']
+}
+
+export function isChange(actions: readonly Action[]): boolean {
+  return actions.some(action => action !== 'read')
 }
 
 /**

@@ -1,53 +1,81 @@
-// The one gate of all URL surfaces: who may change anything at all, and who may do what to a run.
-import type { IncomingHttpHeaders } from 'node:http'
+// The one gate of all URL surfaces: who asks, and what that caller may do to a run.
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { RunReference } from '../runs/layout.ts'
-import { identityOf, type Identity } from './identity.ts'
+
+/** Rights. To write is to add files and to replace what is there; to delete is to take files away. */
+export const ACTIONS = ['read', 'write', 'delete'] as const
+export type Action = (typeof ACTIONS)[number]
 
 /** What somebody wants to do, and to what: a run, or the levels above one as far as the URL names them. */
 export interface Access {
-  readonly action: 'read' | 'change'
+  readonly action: Action
+  /** As the request names it, or the default one; it need not exist. */
   readonly connection: string
   readonly of: Partial<RunReference>
 }
 
-/**
- * Resolves where `identity` may have `access`. Unauthenticated where it would have to say who it is, PermissionDenied where it may not; NotFound, as for a run that is not there, where it may not even
- * know.
- */
-export type Authorize = (identity: Identity, access: Access, signal: AbortSignal) => Promise<void>
+/** `forbidden` is for those who may know of it; to others it is `hidden`, and looks exactly like what is not there. */
+export type Verdict = 'allowed' | 'forbidden' | 'hidden'
+
+/** Somebody who was recognised. */
+export interface Caller {
+  /** For the log and for limits; never a secret. */
+  readonly name: string
+  /** Whether nothing is hidden from this caller, so that lists need no look at each entry. */
+  readonly seesAll: boolean
+  /** The levels above a run are allowed to whoever may know of anything below them. Rejects, as Unavailable, where it cannot be known. */
+  judge(access: Access, signal: AbortSignal): Promise<Verdict>
+}
+
+export interface Authority {
+  /** Who sends `request`. Rejects with Unauthenticated where that has to be said and is not, or is not true; with Unavailable where it cannot be known. */
+  recognise(request: IncomingMessage, signal: AbortSignal): Promise<Caller>
+}
 
 export interface Gate {
-  /** Whether changes may come from anybody who can reach the service. */
-  readonly isOpenToChanges: boolean
   /** Other sites whose pages may do what their users may. */
   readonly origins: ReadonlySet<string>
-  /** Undefined where everybody may read everything. */
-  readonly authorize: Authorize | undefined
+  readonly authority: Authority
 }
 
-/** Asks for leave, before anything of the run is looked at or said, and before a byte of the body is read. */
-export async function admit(
-  { authorize }: Gate,
-  headers: IncomingHttpHeaders,
-  access: Access,
+const recognised = new WeakMap<IncomingMessage, Promise<Caller>>()
+
+/** Who sends `request`, asked once for each. Fails as the authority does. */
+export function callerOf(
+  { authority }: Gate,
+  request: IncomingMessage,
   signal: AbortSignal,
-): Promise<void> {
-  if (authorize !== undefined) await authorize(identityOf(headers), access, signal)
+): Promise<Caller> {
+  const known = recognised.get(request)
+  if (known !== undefined) return known
+  const caller = authority.recognise(request, signal)
+  recognised.set(request, caller)
+  return caller
 }
 
 /**
- * Refuses (PermissionDenied) what may not change anything whatever it is about: what a page of somebody else makes a browser send, and, unless the gate is open to all, what comes
- * from nobody knows whom.
+ * Asks for leave, before anything of the run is looked at or said, and before a byte of the body is read. Fails with PermissionDenied for what is forbidden; the caller is to answer
+ * for what is `hidden` as for what is not there.
  */
-export function checkChange(headers: IncomingHttpHeaders, { isOpenToChanges, origins }: Gate): void {
+export async function admit(
+  gate: Gate,
+  request: IncomingMessage,
+  access: Access,
+  signal: AbortSignal,
+): Promise<'allowed' | 'hidden'> {
+  const caller = await callerOf(gate, request, signal)
+  const verdict = await caller.judge(access, signal)
+  if (verdict === 'forbidden')
+    throw denied(`These credentials do not give the right to ${access.action} here. Ask for one that does.`)
+  return verdict
+}
+
+/** Refuses (PermissionDenied) a change, whatever it is about, that a page of somebody else makes a browser send. */
+export function checkOrigin(headers: IncomingHttpHeaders, { origins }: Gate): void {
   if (isForeign(headers) && !origins.has(headers.origin ?? ''))
     throw denied(
       'A page of another site may not change anything here. Behind a proxy, have it pass on the Host that browsers ask for.',
-    )
-  if (!isOpenToChanges)
-    throw denied(
-      'Changes are switched off: whoever can reach this address could make them. An operator can allow that by server.allowUnauthenticatedChanges.',
     )
 }
 

@@ -167,6 +167,17 @@ export function sendProblem(
   sendFailure(request, response, problem, 'application/problem+json', `${problemText(problem)}\n`)
 }
 
+/**
+ * RFC 9110 11.6.1. Programs such as wget send a name and a password only when they were asked for them, and browsers ask people; but not in the middle of a page that has a login of its own.
+ */
+function challengesFor({ headers }: IncomingMessage): string[] {
+  const mode = headers['sec-fetch-mode']
+  const bearer = 'Bearer realm="polyaxon-outputs"'
+  return mode === undefined || mode === 'navigate'
+    ? [bearer, 'Basic realm="polyaxon-outputs", charset="UTF-8"']
+    : [bearer]
+}
+
 /** The same, where a client expects failures in a form of its own. */
 export function sendFailure(
   request: IncomingMessage,
@@ -182,6 +193,7 @@ export function sendFailure(
   response.setHeader('Content-Length', body.length)
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('X-Content-Type-Options', 'nosniff')
+  if (problem.status === 401) response.setHeader('WWW-Authenticate', challengesFor(request))
   if (problem.temporary === true) response.setHeader('Retry-After', RETRY_AFTER_S)
   endAnswer(request, response, request.method === 'HEAD' ? undefined : body)
 }

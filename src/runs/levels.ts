@@ -14,6 +14,14 @@ import type { Runs } from './runs.ts'
 /** A level is named by what is known: {} lists owners, {owner} projects, {owner, project} kinds, and with a kind ids. */
 export type Level = Partial<Pick<RunReference, 'owner' | 'project' | 'kind'>>
 
+/** What `name` in the list of `level` names. */
+export function childOf(level: Level, name: string): Partial<RunReference> {
+  if (level.owner === undefined) return { owner: name }
+  if (level.project === undefined) return { ...level, project: name }
+  if (level.kind !== undefined) return { ...level, id: name }
+  return isRunKind(name) ? { ...level, kind: name } : level
+}
+
 /**
  * The folders of a level as the store would list them: each once, in the order of `listKey`, `after` and `signal` honoured.
  *

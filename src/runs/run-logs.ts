@@ -2,6 +2,7 @@
 import type { Config, RunKind } from '../config/config.ts'
 import { AppError, isAppError } from '../errors.ts'
 import { nameOf, parentOf, type ArtifactPath } from '../store/path.ts'
+import { MemoryStore } from '../store/memory.ts'
 import type { ArtifactStore } from '../store/store.ts'
 import type { RunReference } from './layout.ts'
 import { Runs, type Run } from './runs.ts'
@@ -28,9 +29,15 @@ const LOG_OF_JOB = /^(?<id>[0-9]{1,20})\.[^.]+$/
 
 export class RunLogs {
   readonly #runs: Runs
+  #absent: RunLogs | undefined
 
   constructor(store: ArtifactStore) {
     this.#runs = new Runs(store, LAYOUTS, SCOPE, isAnything)
+  }
+
+  /** As `Runs.absent`. */
+  get absent(): RunLogs {
+    return (this.#absent ??= new RunLogs(new MemoryStore()))
   }
 
   /**

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { RunKind } from '../config/config.ts'
 import { AppError, isAppError } from '../errors.ts'
 import { folderAt } from '../store/folder-at.ts'
+import { MemoryStore } from '../store/memory.ts'
 import { isOwnFolder } from '../store/own-folder.ts'
 import { joinPath } from '../store/path.ts'
 import type { ArtifactPath } from '../store/path.ts'
@@ -27,11 +28,13 @@ const LOOKS_AT_ONCE = 16
 
 export class Runs {
   readonly #store: ArtifactStore
+  readonly #layouts: Readonly<Record<RunKind, readonly string[]>>
   readonly #connection: string
   readonly #templates: ReadonlyMap<RunKind, readonly Template[]>
   readonly #isThere: Looks
   /** Where runs were found whose kind has several possible places. */
   readonly #found = new LRUCache<string, ArtifactPath>({ max: KNOWN_RUNS, ttl: KNOWN_FOR_MS })
+  #absent: Runs | undefined
 
   /** `connection` names the store among all that are configured; `isThere` says whether a place that a template gives has the run. */
   constructor(
@@ -41,6 +44,7 @@ export class Runs {
     isThere: Looks = isFolder,
   ) {
     this.#store = store
+    this.#layouts = layouts
     this.#connection = connection
     this.#isThere = isThere
     this.#templates = new Map(
@@ -50,6 +54,16 @@ export class Runs {
 
   get store(): ArtifactStore {
     return this.#store
+  }
+
+  /** The same runs, of which there are none: for who may not know of any, and to whom nothing must look different from that. Not to be written to. */
+  get absent(): Runs {
+    return (this.#absent ??= new Runs(
+      new MemoryStore(),
+      this.#layouts,
+      `${this.#connection}\0absent`,
+      this.#isThere,
+    ))
   }
 
   templatesOf(kind: RunKind): readonly Template[] {
@@ -168,7 +182,12 @@ function referenceKey({ owner, project, kind, id }: RunReference): string {
   return `${owner}/${project}/${kind}/${id}`
 }
 
-function noSuchRun({ owner, project, kind, id }: RunReference): AppError {
+/** Whether a URL has named everything that a run is named by. */
+export function isRunReference(of: Partial<RunReference>): of is RunReference {
+  return of.owner !== undefined && of.project !== undefined && of.kind !== undefined && of.id !== undefined
+}
+
+export function noSuchRun({ owner, project, kind, id }: RunReference): AppError {
   return new AppError('NotFound', `There is no ${kind.slice(0, -1)} '${id}' in ${owner}/${project}.`, {
     op: 'resolve',
     path: `${owner}/${project}/${kind}/${id}`,

@@ -1,7 +1,7 @@
 // The seam for authorisation: every surface asks it, with who asks for what, before anything of the run is looked at.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '../../src/errors.ts'
-import type { Access } from '../../src/http/gate.ts'
+import type { Access, Verdict } from '../../src/http/gate.ts'
 import { identityOf, type Identity } from '../../src/http/identity.ts'
 import type { RunReference } from '../../src/runs/layout.ts'
 import { isOwnFolder } from '../../src/store/own-folder.ts'
@@ -9,6 +9,7 @@ import { parsePath, type ArtifactPath } from '../../src/store/path.ts'
 import { CountingStore } from '../support/changed-stores.ts'
 import { ask } from '../support/client.ts'
 import { FORM_TYPE, filePart, form } from '../support/form.ts'
+import { judging } from '../support/authority.ts'
 import { startService, type Service } from '../support/service.ts'
 
 const UUID = 'a1b2c3d4e5f647089a0b1c2d3e4f5a6b'
@@ -45,24 +46,32 @@ let service: Service
 let store: WatchedStore
 let asked: { identity: Identity; access: Access }[]
 let refusal: AppError | undefined
+let refusesRunsOnly: boolean
+let verdict: Verdict
+/** Without any run. */
+let empty: Service
 
 beforeEach(() => {
   asked = []
   refusal = undefined
+  refusesRunsOnly = false
+  verdict = 'allowed'
 })
 beforeAll(async () => {
+  empty = await startService('', {}, new CountingStore())
   store = new WatchedStore()
   for (const run of ['ann/mnist/experiments/1', UUID])
     store.write(parsePath(`${run}/a.txt`), Buffer.from('before'))
   store.write(parsePath(`${UUID}/events/metric/loss.plx`), Buffer.from('step|timestamp|metric\n1|t|0.5\n'))
   service = await startService('', {}, store, {
-    authorize: (identity, access) => {
-      asked.push({ identity, access })
-      return refusal === undefined ? Promise.resolve() : Promise.reject(refusal)
-    },
+    authority: judging((access, request) => {
+      asked.push({ identity: identityOf(request.headers), access })
+      const isRefused = refusal !== undefined && (!refusesRunsOnly || access.of.id !== undefined)
+      return !isRefused ? Promise.resolve(verdict) : Promise.reject(refusal!)
+    }),
   })
 })
-afterAll(() => service.close())
+afterAll(() => Promise.all([service.close(), empty.close()]))
 
 type Request = readonly [method: string, url: string, action: Access['action'], of: Access['of']]
 
@@ -72,13 +81,13 @@ const REQUESTS: readonly Request[] = [
   ['GET', '/outputs/ann/mnist/experiments/1/a.txt', 'read', EXPERIMENT],
   ['HEAD', '/outputs/ann/mnist/experiments/1/a.txt', 'read', EXPERIMENT],
   ['GET', '/outputs/ann/mnist/experiments/1/?archive=zip', 'read', EXPERIMENT],
-  ['PUT', '/outputs/ann/mnist/experiments/1/new.txt', 'change', EXPERIMENT],
-  ['DELETE', '/outputs/ann/mnist/experiments/1/a.txt', 'change', EXPERIMENT],
-  ['POST', '/outputs/ann/mnist/experiments/1/a.txt?copyTo=b.txt', 'change', EXPERIMENT],
+  ['PUT', '/outputs/ann/mnist/experiments/1/new.txt', 'write', EXPERIMENT],
+  ['DELETE', '/outputs/ann/mnist/experiments/1/a.txt', 'delete', EXPERIMENT],
+  ['POST', '/outputs/ann/mnist/experiments/1/a.txt?copyTo=b.txt', 'write', EXPERIMENT],
   ['POST', '/outputs/ann/mnist/experiments/1/?archive=zip', 'read', EXPERIMENT],
-  ['POST', '/outputs/ann/mnist/experiments/1/?delete', 'change', EXPERIMENT],
-  ['POST', '/outputs/ann/mnist/experiments/1/', 'change', EXPERIMENT],
-  ['PUT', '/outputs/ann/mnist/experiments/1/sub/', 'change', EXPERIMENT],
+  ['POST', '/outputs/ann/mnist/experiments/1/?delete', 'delete', EXPERIMENT],
+  ['POST', '/outputs/ann/mnist/experiments/1/', 'write', EXPERIMENT],
+  ['PUT', '/outputs/ann/mnist/experiments/1/sub/', 'write', EXPERIMENT],
   ['GET', `${STREAMS}/artifacts/tree`, 'read', RUN],
   ['HEAD', `${STREAMS}/artifacts/tree`, 'read', RUN],
   ['GET', `${STREAMS}/embedded_artifact?path=a.txt`, 'read', RUN],
@@ -103,10 +112,10 @@ const REQUESTS: readonly Request[] = [
     'read',
     { ...RUN, project: '' },
   ],
-  ['POST', `${STREAMS}/artifact`, 'change', RUN],
-  ['POST', `${STREAMS}/artifacts`, 'change', RUN],
-  ['DELETE', `${STREAMS}/artifact?path=a.txt`, 'change', RUN],
-  ['DELETE', `${STREAMS}/artifacts?path=a.txt`, 'change', RUN],
+  ['POST', `${STREAMS}/artifact`, 'write', RUN],
+  ['POST', `${STREAMS}/artifacts`, 'write', RUN],
+  ['DELETE', `${STREAMS}/artifact?path=a.txt`, 'delete', RUN],
+  ['DELETE', `${STREAMS}/artifacts?path=a.txt`, 'delete', RUN],
   ['GET', `${OUTPUTS_API}/outputs`, 'read', EXPERIMENT],
   ['GET', `${OUTPUTS_API}/logs`, 'read', EXPERIMENT],
   ['GET', `${OUTPUTS_API}/outputs/tree`, 'read', EXPERIMENT],
@@ -114,9 +123,15 @@ const REQUESTS: readonly Request[] = [
   ['GET', `${OUTPUTS_API}/outputs/download/`, 'read', EXPERIMENT],
 ]
 
-function send([method, url]: Request): ReturnType<typeof ask> {
+/** What a client can see of an answer, but for what is of the moment. */
+function seen({ status, headers, text }: Awaited<ReturnType<typeof ask>>): unknown {
+  const { date: _, 'x-request-id': id, ...others } = headers
+  return { status, headers: others, text: text.replaceAll(String(id), 'ID') }
+}
+
+function send([method, url]: Request, origin = service.url): ReturnType<typeof ask> {
   const isForm = method === 'POST'
-  return ask(service.url + url, {
+  return ask(origin + url, {
     method,
     headers: { authorization: 'token SECRET', ...(isForm && { 'content-type': FORM_TYPE }) },
     ...(isForm && { body: form(filePart('x.txt', 'new', 'upload_file')) }),
@@ -141,25 +156,42 @@ describe('every request for artifacts', () => {
     ] as const) {
       refusal = new AppError(kind, 'not for you')
       const answer = await send(request)
-      // Of several runs those that are not there are left out.
-      const expected = status === 404 && request[1].includes('/multi/') ? 200 : status
-      expect([status, answer.status]).toEqual([status, expected])
+      expect(answer.status).toBe(status)
+      expect(answer.headers['www-authenticate'] !== undefined).toBe(status === 401)
       expect(answer.text).not.toContain('before')
     }
     expect(store.reads).toBe(reads)
     expect(store.begun).toBe(begun)
   })
 
+  it.each(REQUESTS)(
+    '%s %s is answered as for a run that is not there where it may not be known',
+    async (...request) => {
+      const [method, url, action, of] = request
+      verdict = 'hidden'
+      const { reads, begun } = store
+      const hidden = await send(request)
+      expect([store.reads, store.begun]).toEqual([reads, begun])
+      if (action === 'read') {
+        // Somebody who may know of everything, and a service without the run.
+        verdict = 'allowed'
+        const absent = await send([method, url, action, of], empty.url)
+        expect(seen(hidden)).toEqual(seen(absent))
+      } else expect([404, 'There is no']).toEqual([hidden.status, hidden.text.match(/There is no/)?.[0]])
+    },
+  )
+
   it.each(['..', '.', 'a/b', '..%2Fx', '%00', 'a%5C..%5Cb', 'x'.repeat(300)])(
     'asks about nothing that no run can be called, among several: %s',
     async id => {
       const url = `${service.url}/streams/v1/ns/ann/mnist/runs/multi/events/metric?names=loss&runs=${UUID},${id}`
       expect((await ask(url)).status).toBe(200)
-      expect(asked.map(({ access }) => access.of.id)).toEqual([UUID])
+      expect(asked.flatMap(({ access }) => access.of.id ?? [])).toEqual([UUID])
     },
   )
 
   it('is asked again with each step of a resumable upload', async () => {
+    refusesRunsOnly = true
     const metadata = Buffer.from('ann/mnist/experiments/1/b.txt').toString('base64')
     const headers = { 'tus-resumable': '1.0.0', authorization: 'Token SECRET' }
     const created = await ask(`${service.url}/uploads`, {
@@ -181,8 +213,10 @@ describe('every request for artifacts', () => {
     refusal = undefined
     const finished = await ask(url, { method: 'PATCH', headers: { ...headers, ...bytes }, body: 'new' })
     expect(finished.status).toBe(204)
-    expect(asked.every(({ access }) => access.action === 'change' && access.of.id === '1')).toBe(true)
-    expect(asked.length).toBeGreaterThanOrEqual(5)
+    const ofRun = asked.filter(({ access }) => access.of.id !== undefined)
+    expect(asked.every(({ access }) => access.action === 'write')).toBe(true)
+    expect(ofRun.every(({ access }) => access.of.id === '1')).toBe(true)
+    expect(ofRun.length).toBeGreaterThanOrEqual(5)
   })
 })
 

@@ -7,6 +7,7 @@ import type { ArtifactStore, DirectOptions } from '../../src/store/store.ts'
 import { ask } from '../support/checked.ts'
 import { json } from '../support/client.ts'
 import { bucketDefinition, MemoryBucket } from '../support/object-memory.ts'
+import { judging } from '../support/authority.ts'
 import { startService, type Service } from '../support/service.ts'
 import { asServed, describeEach, STORES } from '../support/stores.ts'
 import { Tree } from '../support/tree.ts'
@@ -245,12 +246,19 @@ describe('another store of logs', () => {
     for (const id of ['5', '6']) store.write(`ann/mnist/jobs/${id}`, 'a job')
     other = await startService('', {}, scriptedStore(), {
       logs: store,
-      authorize: (_identity, { action, of }) =>
-        action === 'read' && of.id === '5'
-          ? Promise.resolve()
-          : Promise.reject(new AppError('PermissionDenied', 'Not for you.')),
+      authority: judging(({ action, of }) =>
+        of.id === '7'
+          ? Promise.resolve('hidden')
+          : action === 'read' && of.id === '5'
+            ? Promise.resolve('allowed')
+            : Promise.reject(new AppError('PermissionDenied', 'Not for you.')),
+      ),
     })
     expect((await log('jobs/5')).text).toBe('a job')
+    // As where there is none.
+    store.write('ann/mnist/jobs/7', 'hidden')
+    const hidden = await log('jobs/7')
+    expect([hidden.status, json(hidden)]).toEqual([404, { detail: 'Job has no logs.' }])
     const denied = await log('jobs/6')
     expect([denied.status, json(denied)]).toEqual([403, { detail: 'Not for you.' }])
   })

@@ -16,6 +16,7 @@ import { ask } from '../support/checked.ts'
 import type { Answer, Ask } from '../support/client.ts'
 import { fieldPart, filePart, form, FORM_TYPE, MALFORMED } from '../support/form.ts'
 import { until } from '../support/process.ts'
+import { judging } from '../support/authority.ts'
 import { startService, type Overrides, type Service } from '../support/service.ts'
 import { asServed, STORES } from '../support/stores.ts'
 import { Tree } from '../support/tree.ts'
@@ -815,10 +816,11 @@ describe('another connection', () => {
         ['second', second],
       ]),
       {
-        authorize: (_identity, { action, connection }) =>
-          action === 'change' && connection === 'second' && refusal !== undefined
+        authority: judging(({ action, connection }) =>
+          action === 'write' && connection === 'second' && refusal !== undefined
             ? Promise.reject(refusal)
-            : Promise.resolve(),
+            : Promise.resolve('allowed'),
+        ),
       },
     )
     await fill()

@@ -71,9 +71,9 @@ export async function startService(
   overrides: Overrides = {},
   store?: ArtifactStore | ReadonlyMap<string, ArtifactStore>,
   {
-    authorize,
+    authority,
     logs,
-  }: Pick<AppDependencies, 'authorize'> & { readonly logs?: ArtifactStore | undefined } = {},
+  }: Pick<AppDependencies, 'authority'> & { readonly logs?: ArtifactStore | undefined } = {},
 ): Promise<Service> {
   const config = configFor(path, overrides)
   const outputs = store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]])
@@ -81,7 +81,7 @@ export async function startService(
     config,
     logger: pino({ level: 'silent' }),
     description,
-    ...(authorize && { authorize }),
+    ...(authority && { authority }),
     ...(store && { stores: { outputs, ...(logs && { logs }) } }),
   })
   const server = createServer({ requestTimeout: 0 }, app.handler)

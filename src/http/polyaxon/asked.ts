@@ -4,10 +4,11 @@ import { isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { ROOT } from '../../store/path.ts'
-import { admit, checkChange } from '../gate.ts'
+import { admitted } from '../admission.ts'
+import { checkOrigin, type Action } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
 import { methodRefused } from '../methods.ts'
-import { connectionOf, resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
+import { resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
 import { parseName } from '../target.ts'
 import { Parameters } from './parameters.ts'
 
@@ -46,6 +47,9 @@ export interface Question {
   readonly methods: readonly string[]
 }
 
+/** By method; the others read. An upload may replace what is there. */
+const ACTIONS: Readonly<Record<string, Action>> = { POST: 'write', DELETE: 'delete' }
+
 /** Lets a request in through the gate of all. Fails with Unsupported for another method, NotFound for a connection that does not exist, and as the gate. */
 export async function ask(
   dependencies: OutputsDependencies,
@@ -54,15 +58,16 @@ export async function ask(
   const { method, headers } = request
   const allowed = methods.flatMap(each => (each === 'GET' ? ['GET', 'HEAD'] : [each]))
   if (!allowed.includes(method)) throw methodRefused(method, response, allowed)
-  const { gate } = dependencies
-  const action = method === 'GET' || method === 'HEAD' ? 'read' : 'change'
-  if (action === 'change') checkChange(headers, gate)
+  const action = ACTIONS[method] ?? 'read'
+  if (action !== 'read') checkOrigin(headers, dependencies.gate)
   const mark = url.indexOf('?')
   const parameters = new Parameters(mark < 0 ? '' : url.slice(mark + 1))
   const named = parameters.text('connection')
-  const [connection, runs] = connectionOf(dependencies, named ? { connection: named } : {})
   const signal = transferSignal(response)
-  if (reference.id !== '') await admit(gate, headers, { action, connection, of: reference }, signal)
+  // Of several runs each is asked for; until then anything that may be read lets the request in.
+  const of = reference.id === '' ? {} : reference
+  const wanted = { actions: [action], connection: named || undefined, of }
+  const { connection, runs, isHidden } = await admitted(dependencies, request, wanted, signal)
   return {
     request,
     response,
@@ -70,7 +75,8 @@ export async function ask(
     query: {},
     connection,
     signal,
-    dependencies,
+    dependencies:
+      isHidden && dependencies.logs ? { ...dependencies, logs: dependencies.logs.absent } : dependencies,
     parameters,
     runs,
     reference,
@@ -84,9 +90,8 @@ export async function askOfConnection(
 ): Promise<PolyaxonAsked> {
   const { request, reference, signal, dependencies } = asked
   if (named === undefined || named === asked.connection) return asked
-  const [connection, runs] = connectionOf(dependencies, { connection: named })
-  const access = { action: 'change', connection, of: reference } as const
-  await admit(dependencies.gate, request.headers, access, signal)
+  const wanted = { actions: ['write'], connection: named, of: reference } as const
+  const { connection, runs } = await admitted(dependencies, request, wanted, signal)
   return { ...asked, connection, runs }
 }
 
@@ -94,6 +99,11 @@ export async function askOfConnection(
 export async function askOfRun(asked: PolyaxonAsked, id: string): Promise<PolyaxonAsked> {
   const { request, connection, signal, dependencies } = asked
   const reference = { ...asked.reference, id: parseName(id) }
-  await admit(dependencies.gate, request.headers, { action: 'read', connection, of: reference }, signal)
-  return { ...asked, reference }
+  const { runs } = await admitted(
+    dependencies,
+    request,
+    { actions: ['read'], connection, of: reference },
+    signal,
+  )
+  return { ...asked, runs, reference }
 }

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts'
 import type { Archives } from '../../content/archive.ts'
 import type { Digests } from '../../content/digest.ts'
 import type { Notebooks } from '../../content/notebook.ts'
-import { AppError, isAppError } from '../../errors.ts'
+import { isAppError } from '../../errors.ts'
 import { listLevel } from '../../runs/levels.ts'
 import type { RunLogs } from '../../runs/run-logs.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
@@ -12,9 +12,11 @@ import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
 import { methodRefused } from '../methods.ts'
-import { isChange } from '../changes.ts'
-import { admit, checkChange, type Gate } from '../gate.ts'
+import { admitted, type Guarded } from '../admission.ts'
+import { actionsOf, isChange } from '../changes.ts'
+import { callerOf, checkOrigin } from '../gate.ts'
 import { isForm } from '../form-upload.ts'
+import { visible } from '../visible.ts'
 import { parseTarget } from '../target.ts'
 import type { Target } from '../target.ts'
 import { answerArchive } from './archive.ts'
@@ -26,16 +28,13 @@ import type { Problem } from '../problem.ts'
 import { queryOf } from '../validate.ts'
 import type { Query } from '../validate.ts'
 
-export interface OutputsDependencies {
-  /** The runs of each connection by name; the first one is the default. */
-  readonly connections: ReadonlyMap<string, Runs>
+export interface OutputsDependencies extends Guarded {
   /** The logs of runs of 0.x; undefined where no store of them is configured. */
   readonly logs?: RunLogs
   readonly archives: Archives
   readonly digests: Digests
   readonly notebooks: Notebooks
   readonly uploads: Config['uploads']
-  readonly gate: Gate
   /** Checks the query against the API description, after which `queryOf` gives it, and `bodyOf` the body. */
   readonly validate: RequestHandler
   /** The problem to show for an error that ends a listing on its way, also logged. */
@@ -80,13 +79,13 @@ export async function answerOutputs(
   // Most requests are for a file and have nothing to check.
   if (mark >= 0 || method === 'POST') await validated(dependencies.validate, request, response)
   const query = queryOf(request)
-  const changes = isChange(method, query)
-  const { gate } = dependencies
-  if (changes) checkChange(request.headers, gate)
-  const [connection, runs] = connectionOf(dependencies, query)
+  const actions = actionsOf(method, query)
+  const changes = isChange(actions)
+  if (changes) checkOrigin(request.headers, dependencies.gate)
   const signal = transferSignal(response)
   const of = target.type === 'level' ? target.level : target.reference
-  await admit(gate, request.headers, { action: changes ? 'change' : 'read', connection, of }, signal)
+  const wanted = { actions, connection: query.connection, of }
+  const { connection, runs } = await admitted(dependencies, request, wanted, signal)
   const asked = { request, response, method, query, connection, signal, dependencies }
   if (target.type === 'level') return answerLevel(asked, runs, target)
   try {
@@ -163,6 +162,8 @@ async function answerLevel(
   target: Extract<Target, { type: 'level' }>,
 ): Promise<void> {
   const names = Object.values(target.level)
+  const { request, connection, signal, dependencies } = asked
+  const caller = await callerOf(dependencies.gate, request, signal)
   await answerListing(
     asked,
     {
@@ -171,7 +172,13 @@ async function answerLevel(
       inRun: false,
       connection: asked.query.connection,
     },
-    { folder: ROOT, list: options => withoutLayout(listLevel(runs, target.level, options)) },
+    {
+      folder: ROOT,
+      list: options =>
+        withoutLayout(
+          visible(listLevel(runs, target.level, options), caller, connection, target.level, signal),
+        ),
+    },
   )
 }
 
@@ -214,17 +221,4 @@ function methodsOf(target: Target): [allowed: readonly string[], reason: string]
   if (lacksSlash(target) || target.type === 'level')
     return [READING, '. What lies above a run does not change; a run is named with a slash at its end.']
   return [[...READING, 'PUT', 'POST', 'DELETE'], '. The Allow header says what is.']
-}
-
-export function connectionOf(
-  { connections }: Pick<OutputsDependencies, 'connections'>,
-  { connection: asked }: Pick<Query, 'connection'>,
-): [name: string, runs: Runs] {
-  const name = asked ?? connections.keys().next().value!
-  const runs = connections.get(name)
-  if (runs === undefined)
-    throw new AppError('NotFound', `There is no connection '${name}'; leave it out for the default one.`, {
-      op: 'resolve',
-    })
-  return [name, runs]
 }

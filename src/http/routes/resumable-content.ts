@@ -3,26 +3,24 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { Config } from '../../config/config.ts'
 import type { ResumableUploads, Upload } from '../../content/resumable-uploads.ts'
 import { AppError, isAppError } from '../../errors.ts'
-import type { Run, Runs } from '../../runs/runs.ts'
+import type { Run } from '../../runs/runs.ts'
 import { bodyBytes, bodySize } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
-import { admit, type Gate } from '../gate.ts'
+import { admitted, noSuchConnection, type Guarded } from '../admission.ts'
 import type { ExpectedDigest } from '../expected-digests.ts'
 import { pour } from '../receive.ts'
 import { uploadChecksum } from '../tus-fields.ts'
 import type { Turn, Turns } from '../turns.ts'
 import type { UploadTarget } from '../upload-target.ts'
 import { uploadTarget } from '../upload-target.ts'
-import { connectionOf, resolveRun } from './outputs.ts'
+import { resolveRun } from './outputs.ts'
 
-export interface ResumableDependencies {
-  /** The runs and the uploads of each connection by name; the first one is the default. */
-  readonly connections: ReadonlyMap<string, Runs>
+export interface ResumableDependencies extends Guarded {
+  /** By connection. */
   readonly resumable: ReadonlyMap<string, ResumableUploads>
   readonly turns: Turns
   readonly uploads: Config['uploads']
-  readonly gate: Gate
   readonly validate: RequestHandler
   /** Ends what goes on although its client may be gone. */
   readonly closing: AbortSignal
@@ -106,13 +104,13 @@ export async function finishWhole({ uploads, dependencies }: AskedOfUpload, uplo
   }
 }
 
-/** Asks for leave to put a file there: with every request, for what was allowed when the upload began may not be any more, and its URL proves nothing. */
+/** Asks for leave to put a file there: with every request, for what was allowed when the upload began may not be any more, and its URL proves nothing. Resolves to the connection. */
 export async function admitTo(
   { request, dependencies, signal }: Asked,
   { reference, connection: named }: UploadTarget,
-): Promise<void> {
-  const [connection] = connectionOf(dependencies, { connection: named })
-  await admit(dependencies.gate, request.headers, { action: 'change', connection, of: reference }, signal)
+): Promise<string> {
+  const wanted = { actions: ['write'], connection: named, of: reference } as const
+  return (await admitted(dependencies, request, wanted, signal)).connection
 }
 
 /** Fails as putting a file there would. */
@@ -138,6 +136,9 @@ export async function checkTarget(
 }
 
 function runOf(dependencies: ResumableDependencies, target: UploadTarget, signal: AbortSignal): Promise<Run> {
-  const [, runs] = connectionOf(dependencies, { connection: target.connection })
+  const { connections } = dependencies
+  const name = target.connection ?? connections.keys().next().value!
+  const runs = connections.get(name)
+  if (runs === undefined) throw noSuchConnection(name)
   return resolveRun(runs, target, true, signal)
 }

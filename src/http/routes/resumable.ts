@@ -7,7 +7,7 @@ import { AppError, isAppError } from '../../errors.ts'
 import { renamed } from '../../store/failure.ts'
 import { ROOT } from '../../store/path.ts'
 import { beginChange, hasBody } from '../body.ts'
-import { checkChange } from '../gate.ts'
+import { admit, callerOf, checkOrigin } from '../gate.ts'
 import { transferSignal } from '../exchange.ts'
 import { methodRefused } from '../methods.ts'
 import { checkSize } from '../receive.ts'
@@ -21,7 +21,7 @@ import {
   uploadOffset,
 } from '../tus-fields.ts'
 import { uploadTarget } from '../upload-target.ts'
-import { connectionOf, validated } from './outputs.ts'
+import { validated } from './outputs.ts'
 import { admitTo, announced, append, checkTarget, finishWhole } from './resumable-content.ts'
 import type { Asked, AskedOfUpload, ResumableDependencies } from './resumable-content.ts'
 
@@ -46,9 +46,10 @@ export async function answerResumable(
     answerOptions(response, dependencies.uploads.maxBytes)
     return
   }
-  checkChange(request.headers, dependencies.gate)
+  checkOrigin(request.headers, dependencies.gate)
   checkVersion(request.headers, response)
   const asked = { request, response, dependencies, signal: transferSignal(response) }
+  await callerOf(dependencies.gate, request, asked.signal)
   await (id === '' ? answerCreation(asked) : answerUpload(asked, id))
 }
 
@@ -90,8 +91,7 @@ async function answerCreation(asked: Asked): Promise<void> {
   if (hasBody(request)) checkMediaType(request)
   const metadata = headers['upload-metadata'] ?? ''
   const target = uploadTarget(String(metadata))
-  const [connection] = connectionOf(dependencies, { connection: target.connection })
-  await admitTo(asked, target)
+  const connection = await admitTo(asked, target)
   await checkTarget(dependencies, target, size, signal)
   const id = newId(connection)
   const turn = await dependencies.turns.take(id, true, signal)
@@ -132,9 +132,15 @@ async function begin(
 }
 
 async function answerUpload(asked: Asked, id: string): Promise<void> {
-  const uploads = uploadsOf(asked.dependencies, id)
-  const { method } = asked.request
-  const turn = await asked.dependencies.turns.take(id, method === 'PATCH', asked.signal)
+  const { request, dependencies, signal } = asked
+  const found = uploadsOf(dependencies, id)
+  // Who may write nothing there needs no upload to be looked for.
+  const connection = found?.[0] ?? dependencies.connections.keys().next().value!
+  await admit(dependencies.gate, request, { action: 'write', connection, of: {} }, signal)
+  if (found === undefined) throw noSuchUpload()
+  const [, uploads] = found
+  const { method } = request
+  const turn = await dependencies.turns.take(id, method === 'PATCH', signal)
   try {
     const inTurn = { ...asked, uploads, id, turn }
     if (method === 'HEAD') await answerHead(inTurn)
@@ -183,9 +189,8 @@ async function answerPatch(asked: AskedOfUpload): Promise<void> {
 }
 
 async function answerDelete(asked: AskedOfUpload): Promise<void> {
-  const { response, uploads, id, dependencies } = asked
-  if (dependencies.gate.authorize !== undefined)
-    await admitTo(asked, uploadTarget((await uploads.find(id)).metadata))
+  const { response, uploads, id } = asked
+  await admitTo(asked, uploadTarget((await uploads.find(id)).metadata))
   beginChange(response)
   await uploads.remove(id)
   response.statusCode = 204
@@ -234,10 +239,12 @@ function storeTag(connection: string): string {
   return createHash('sha256').update(connection).digest('hex').slice(0, 8)
 }
 
-function uploadsOf({ resumable }: ResumableDependencies, id: string): ResumableUploads {
+function uploadsOf(
+  { resumable }: ResumableDependencies,
+  id: string,
+): readonly [connection: string, uploads: ResumableUploads] | undefined {
   const tag = ID.exec(id)?.[1]
-  for (const [connection, uploads] of resumable) if (storeTag(connection) === tag) return uploads
-  throw noSuchUpload()
+  return [...resumable].find(([connection]) => storeTag(connection) === tag)
 }
 
 /** The places of the pieces are nothing that a client knows. */
