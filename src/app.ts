@@ -100,13 +100,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     operations(validate, [
       ['/healthz', answerHealth],
       ['/readyz', readinessOf(stores, logger, () => !draining)],
-      ['/openapi.yaml', document(dependencies.description, 'application/yaml')],
-      [
-        '/docs',
-        document(renderReference(description), 'text/html; charset=utf-8', {
-          'Content-Security-Policy': referencePolicy(),
-        }),
-      ],
+      ...documents(dependencies.description, description),
     ]),
   )
   app.use((_request, _response, next) =>
@@ -122,7 +116,8 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     close: async () => {
       closing.abort(new AppError('Aborted', 'The service ends.'))
       await uploads.ended()
-      await Promise.all([...stores.values(), ...(logs ? [logs] : [])].map(store => store.close()))
+      gate.authority.close?.()
+      await closeAll({ outputs: stores, ...(logs && { logs }) })
     },
   }
 }
@@ -134,6 +129,10 @@ async function openAll(config: Config): Promise<Stores> {
   if (logs === undefined) return { outputs }
   outputs.delete(config.logs!.name)
   return { outputs, logs }
+}
+
+async function closeAll({ outputs, logs }: Stores): Promise<void> {
+  await Promise.all([...outputs.values(), ...(logs ? [logs] : [])].map(store => store.close()))
 }
 
 /** Express without what it would do by itself. */
@@ -199,11 +198,18 @@ function readinessOf(
   })
 }
 
+type Operation = readonly [path: string, handler: RequestHandler]
+
+function documents(text: string, description: ReturnType<typeof parseDescription>): readonly Operation[] {
+  const policy = { 'Content-Security-Policy': referencePolicy() }
+  return [
+    ['/openapi.yaml', document(text, 'application/yaml')],
+    ['/docs', document(renderReference(description), 'text/html; charset=utf-8', policy)],
+  ]
+}
+
 /** What is asked of the service itself, and the way from its root to the outputs. */
-function operations(
-  validate: RequestHandler,
-  routes: readonly (readonly [path: string, RequestHandler])[],
-): RequestHandler {
+function operations(validate: RequestHandler, routes: readonly Operation[]): RequestHandler {
   const router = express.Router({ caseSensitive: true, strict: true })
   for (const [path, handler] of routes) router.route(path).get(validate, handler).all(onlyReading)
   router

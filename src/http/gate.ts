@@ -31,6 +31,8 @@ export interface Caller {
 export interface Authority {
   /** Who sends `request`. Rejects with Unauthenticated where that has to be said and is not, or is not true; with Unavailable where it cannot be known. */
   recognise(request: IncomingMessage, signal: AbortSignal): Promise<Caller>
+  /** After the last request. */
+  close?(): void
 }
 
 export interface Gate {
