@@ -55,7 +55,7 @@ async function checkBucket(
 ): Promise<Checked> {
   const written = definition?.kind === 'local' ? undefined : definition
   const caFile = written?.caFile === undefined ? undefined : resolve(places.cwd, written.caFile)
-  const caProblem = caFile === undefined ? undefined : await certificatesProblem(caFile)
+  const caProblem = caFile === undefined ? undefined : await certificatesProblem(caFile, written!.caFile!)
   const referred = await referTo(access, kind, fields.has('endpoint'), places)
   const { reference, problem, warning } = referred
   const faults: Fault[] = []
@@ -93,9 +93,10 @@ function unverifiedPlace(
 /** Several times what all public authorities together take, and no more than a driver reads (`secret-file.ts`). */
 const MAX_CERTIFICATES_BYTES = 1024 ** 2
 
-async function certificatesProblem(path: string): Promise<string | undefined> {
+/** `written` is what the operator wrote for the absolute `path`: a key with slashes would pass for folders in that, and none of them for a key. */
+async function certificatesProblem(path: string, written: string): Promise<string | undefined> {
   const expected = 'expected the path of a PEM file with certificates'
-  const shown = harmless(path) === undefined ? 'this' : `'${path}'`
+  const shown = harmless(written) === undefined ? 'this' : `'${path}'`
   try {
     const file = await open(path)
     try {

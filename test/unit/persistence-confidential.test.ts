@@ -144,6 +144,7 @@ describe('an access key', () => {
     ['secret', 'my/SECRET/key'],
     ['region', 'SECRET/region'],
     ['kmsKeyId', 'SECRET key'],
+    ['caFile', 'wJalrXUtn/K7MDENG/bPxRfiCYSECRETKEY/x3Ab'],
   ])('is not repeated even where it is short: %s', async (field, text) => {
     const said = await saidOf(outputs({ store: 's3', bucket: 's3://b-1', secretKey: 'k', [field]: text }))
     expect(said).toContain(`data.${field}: `)
