@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import { storeError, type StoreOperation } from './failure.ts'
 import type { CloseQueue } from './local-batch.ts'
-import { isTransientName } from './local-names.ts'
+import { isRemovedName, isTransientName } from './local-names.ts'
 import type { RootFolder } from './local-root.ts'
 import type { ArtifactPath } from './path.ts'
 
@@ -10,7 +10,10 @@ import type { ArtifactPath } from './path.ts'
 const O_PATH = 0o10000000
 const O_READ = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY
 
-/** Another file has the path by now. Only where a file is found by its real path; a descriptor leads to the file that it was made for. */
+/**
+ * Another file has the path by now. Where a file is found by its real path; and on a network file system, whose client keeps what was replaced while it is open by another
+ * name. Otherwise a descriptor leads to the file that it was made for.
+ */
 export class Replaced extends Error {
   readonly code = 'ENOENT'
 
@@ -104,7 +107,11 @@ async function locateByDescriptor(
     if (!isWithin(boundary.realBytes, real)) throw storeError('NotFound', operation, path)
     const stats = await fstat(fd, boundary.root.isLocal && !boundary.root.mounts.have(real))
     const isLocal = isLocalFile(boundary.root, stats)
-    if (isTransientName(real, isLocal)) throw storeError('NotFound', operation, path)
+    if (isTransientName(real, isLocal)) {
+      // It had another name when it was opened, or it is behind a link.
+      if (isRemovedName(real) && !isRemovedName(target)) throw new Replaced()
+      throw storeError('NotFound', operation, path)
+    }
     return {
       stats,
       at: `/proc/self/fd/${fd}`,

@@ -22,6 +22,11 @@ const OWN_NAME =
 const REMOVED_FILE = /^(\.nfs[0-9a-f]{16,}|\.fuse_hidden[0-9a-f]{16,})$/
 const DOT = 46
 
+/** Whether the last name of a path on a network file system is one that a removed file is kept by. */
+export function isRemovedName(path: string): boolean {
+  return REMOVED_FILE.test(path.slice(path.lastIndexOf('/') + 1))
+}
+
 /** Whether the last name of a path is one of these. On a local disk, where nobody keeps removed files, `.nfs…` is a name like any other. */
 export function isTransientName(path: string, isLocal: boolean): boolean {
   const start = path.lastIndexOf('/') + 1

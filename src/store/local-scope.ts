@@ -1,4 +1,5 @@
 // The part of a local store that one view may reach: its root, or a folder in it.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { CallBudget } from './local-batch.ts'
 import { isDenied, isMissing, isStale, localError } from './local-errors.ts'
 import { isAppError } from '../errors.ts'
@@ -7,17 +8,21 @@ import {
   boundaryOf,
   bytesOf,
   locate,
+  lstat,
   Replaced,
   type Boundary,
   type Located,
 } from './local-locate.ts'
 import { storeError, type StoreOperation } from './failure.ts'
 import type { Turns } from './local-lock.ts'
+import { lockName } from './local-names.ts'
 import type { LocalRoot, Reader, RootFolder } from './local-root.ts'
-import { ROOT, joinPath, type ArtifactPath } from './path.ts'
+import { ROOT, joinPath, nameOf, parentOf, type ArtifactPath } from './path.ts'
 
 /** How often a file is looked for that is replaced while it is opened. */
 const MAX_REPLACED = 100
+/** How often a file of a network file system is looked for that is stale, or missing while its name is locked: another is about to take its place. */
+const MAX_LOOKS = 10
 
 /** A folder that is held open while it is being read. */
 export interface OpenFolder {
@@ -73,7 +78,7 @@ export class LocalScope {
    *
    * System calls that fail in `work` become AppErrors of `path`. When nothing is found, or a file for a folder, or what seems to lie below the mount, the root is looked at:
    * if it is gone the store is Unavailable. Where the failure may come from what this machine remembers (of a root that was replaced meanwhile, or of a network file system) the
-   * path is looked up once more and `work` begins anew.
+   * path is looked up once more and `work` begins anew; and again, as long as that meets with a file that is being replaced.
    */
   async at<T>(
     path: ArtifactPath,
@@ -92,11 +97,57 @@ export class LocalScope {
       const isAbsent = isAppError(error, 'NotFound', 'NotDirectory')
       if (!isAbsent && !isStale(error)) throw error
       const root = await this.#root.refresh(operation)
-      if (root === boundary.root && !seen.below) {
-        if (isAbsent && !this.#mayBeRemote(root, path)) throw error
-        await this.#askForNames(root, path, operation)
+      const isKnown = root === boundary.root && !seen.below
+      if (isKnown && isAbsent && !this.#mayBeRemote(root, path)) throw error
+      if (isKnown) await this.#askForNames(root, path, operation)
+      return this.#again(root, path, operation, work)
+    }
+  }
+
+  /** Further looks, with the root asked before each, so that a failure of its own is told as such. */
+  async #again<T>(
+    root: RootFolder,
+    path: ArtifactPath,
+    operation: StoreOperation,
+    work: (located: Located, boundary: Boundary) => Promise<T> | T,
+  ): Promise<T> {
+    for (let look = 2; ; look++) {
+      // Before and after, for it may be unlocked or locked in between.
+      const wasChanging = await this.#isChanging(root, path, operation)
+      try {
+        return await this.#attempt(this.#boundaryIn(root), path, operation, work)
+      } catch (error) {
+        const isPassing =
+          isStale(error) ||
+          (isAppError(error, 'NotFound') && (wasChanging || (await this.#isChanging(root, path, operation))))
+        if (!isPassing || look === MAX_LOOKS) throw error
       }
-      return this.#attempt(this.#boundaryIn(root), path, operation, work)
+      await sleep(look)
+      root = await this.#root.refresh(operation)
+      await this.#askForNames(root, path, operation)
+    }
+  }
+
+  /**
+   * Whether the name of the file at `path` is locked, on a network file system. Linux's client replaces a file that this machine has open in two steps (fs/nfs/dir.c, `nfs_rename`):
+   * it gives the old one another name first, and for that moment there is none.
+   */
+  async #isChanging(root: RootFolder, path: ArtifactPath, operation: StoreOperation): Promise<boolean> {
+    if (path === ROOT || (operation !== 'open' && operation !== 'stat')) return false
+    if (!this.#mayBeRemote(root, path)) return false
+    try {
+      const folder = parentOf(path)
+      const target = diskPath(root, this.pathInStore(folder))
+      const located = await locate(this.#boundaryIn(root), target, operation, folder)
+      try {
+        await lstat(`${located.at}/${lockName(nameOf(path))}`)
+        return true
+      } finally {
+        located.release()
+      }
+    } catch {
+      // The look that it is asked for has words for whatever is wrong.
+      return false
     }
   }
 

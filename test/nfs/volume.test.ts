@@ -26,7 +26,7 @@ describe.skipIf(!hasMount)('on NFS (needs TEST_NFS)', () => {
     tree = new Tree(nfs!['mount'])
     store = openLocalStore({ root: tree.root })
   })
-  afterEach(() => tree.remove())
+  afterEach(() => tree.removeWhenClosed())
 
   it('a file that was removed while it is open is neither listed nor served under the name it is kept by', async () => {
     tree.write('run/kept', 'k')

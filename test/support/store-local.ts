@@ -27,7 +27,7 @@ export function treeHarness(store: ArtifactStore, tree: Tree, folder = ''): Harn
     link: (path, target) => tree.link(inFolder(path), target),
     close: async () => {
       await store.close()
-      tree.remove()
+      await tree.removeWhenClosed()
     },
   }
 }

@@ -13,6 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -73,8 +74,13 @@ export class Tree {
   /** Removes everything, folders without permissions too. */
   remove(): void {
     openUp(this.root)
-    // On NFS a folder is not empty as long as a file that was removed from it is open.
     rmSync(this.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+  }
+
+  /** The same on NFS, where a folder is not empty as long as a file that was removed from it is open: whoever is closing it may need the event loop for that. */
+  async removeWhenClosed(): Promise<void> {
+    openUp(this.root)
+    await rm(this.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
 }
 
