@@ -1,10 +1,9 @@
-// The contract on a real NFS mount: changed by this machine, and by another one behind its back.
+// The contract on a real NFS mount that only this machine changes.
 import { describe } from 'vitest'
 import { describeStore } from '../contract/store-suite.ts'
-import { nfsStore, remotelyChangedNfsStore } from '../support/store-local.ts'
+import { nfsStore } from '../support/store-local.ts'
 
-for (const store of [nfsStore, remotelyChangedNfsStore])
-  describe.skipIf(!store.available)(store.title, () => {
-    describeStore('bare', store.capabilities, () => store.make())
-    describeStore('scoped', store.capabilities, () => store.make({ prefix: 'owner/project/run1' }))
-  })
+describe.skipIf(!nfsStore.available)(nfsStore.title, () => {
+  describeStore('bare', nfsStore.capabilities, () => nfsStore.make())
+  describeStore('scoped', nfsStore.capabilities, () => nfsStore.make({ prefix: 'owner/project/run1' }))
+})

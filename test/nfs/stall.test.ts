@@ -11,7 +11,7 @@ import { nfs, RemoteTree } from './mount.ts'
 
 const RUN = 'ann/mnist/experiments/1'
 const OTHER_RUN = 'ann/mnist/experiments/2'
-const DEADLINE_MS = 1500
+const DEADLINE_MS = 3000
 /** More than what sockets and read-ahead take of a file that nobody reads. */
 const LARGE_BYTES = 32 * MiB
 /** Of two volumes together. */
