@@ -93,14 +93,18 @@ const IMPOSSIBLE_KEY: ReadonlySet<string | undefined> = new Set([
   'KeyTooLongError',
   'InvalidURI',
   'XMinioInvalidObjectName',
+  'XMinioInvalidResourceName',
 ])
 
-/** The failure of a request for one object, `error`, as `s3Failure`: an object that cannot be is missing. In a list the same answers are about its prefix. */
+/** Whether the answer is that no object can have the key, or none a key with the prefix, that the request was about. */
+export function isImpossibleKey(failure: ObjectFailure): boolean {
+  return failure instanceof S3Refusal && IMPOSSIBLE_KEY.has(failure.answer.code)
+}
+
+/** The failure of a request for one object, `error`, as `s3Failure`: an object that cannot be is missing. */
 export function s3ObjectFailure(error: unknown, signal: AbortSignal): ObjectFailure {
   const failure = s3Failure(error, signal)
-  return failure instanceof S3Refusal && IMPOSSIBLE_KEY.has(failure.answer.code)
-    ? new ObjectFailure('missing-object', { cause: failure.cause })
-    : failure
+  return isImpossibleKey(failure) ? new ObjectFailure('missing-object', { cause: failure.cause }) : failure
 }
 
 const WRITE_DENIED =
@@ -110,8 +114,8 @@ const WRITE_DENIED =
 export function s3WriteFailure(error: unknown, signal: AbortSignal): ObjectFailure {
   const failure = s3Failure(error, signal)
   if (!(failure instanceof S3Refusal)) return failure
-  const { answer, cause } = failure
-  if (IMPOSSIBLE_KEY.has(answer.code)) return new ObjectFailure('impossible-name', { cause })
+  const { cause } = failure
+  if (isImpossibleKey(failure)) return new ObjectFailure('impossible-name', { cause })
   return failure.advice === DENIED.advice
     ? failureOf({ reason: 'denied', advice: WRITE_DENIED }, cause)
     : failure
@@ -119,6 +123,7 @@ export function s3WriteFailure(error: unknown, signal: AbortSignal): ObjectFailu
 
 /** The failure of one key of many, of which a server tells code and message only. */
 export function s3KeyFailure(code: string | undefined, message = ''): ObjectFailure {
+  if (IMPOSSIBLE_KEY.has(code)) return new ObjectFailure('impossible-name')
   const answer = { status: 500, code, region: undefined, hasRequestId: true }
   const verdict = answerVerdict(answer, message)
   const advice = verdict.advice === DENIED.advice ? WRITE_DENIED : verdict.advice

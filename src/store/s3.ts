@@ -28,7 +28,7 @@ import { withinTime } from './object-deadline.ts'
 import { discard, ResponseBody } from './object-response.ts'
 import { checkAnswer, headOf, pageOf } from './s3-answers.ts'
 import { connectS3, type S3Connection } from './s3-connect.ts'
-import { s3Failure, s3ObjectFailure, S3Refusal, type ErrorAnswer } from './s3-failure.ts'
+import { isImpossibleKey, s3Failure, s3ObjectFailure, S3Refusal, type ErrorAnswer } from './s3-failure.ts'
 import { S3Writes, type Call } from './s3-write.ts'
 
 export function s3Objects(definition: S3Definition): ConnectObjects {
@@ -72,7 +72,7 @@ class S3Objects implements ObjectClient {
       // XML 1.0 has no way to write most control characters, and its readers make one newline of CR LF.
       EncodingType: 'url',
     } as const
-    const answer = await this.#send(
+    const listing = this.#send(
       options =>
         legacyList
           ? client.send(
@@ -89,7 +89,13 @@ class S3Objects implements ObjectClient {
             ),
       signal,
     )
-    return pageOf(answer)
+    return listing.then(pageOf, (error: unknown) => {
+      const failure = s3Failure(error, signal)
+      // Said of where the store itself begins, it is about the configuration.
+      const isStore = request.prefix === this.#definition.prefix && request.startAfter === undefined
+      if (isStore || !isImpossibleKey(failure)) throw failure
+      return { objects: [], prefixes: [], token: undefined }
+    })
   }
 
   async head(key: string, signal: AbortSignal): Promise<ObjectHead> {

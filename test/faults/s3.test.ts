@@ -512,19 +512,22 @@ describe('connections', () => {
     client.close()
   })
 
-  it.each(['KeyTooLongError', 'InvalidURI', 'XMinioInvalidObjectName'])(
-    'say that an object is missing where no key can be that one (%s), but not that a whole list is',
+  it.each(['KeyTooLongError', 'InvalidURI', 'XMinioInvalidObjectName', 'XMinioInvalidResourceName'])(
+    'say that an object is missing where no key can be that one (%s), but not that all of the store is',
     async code => {
       const pin = s3.put('a', 'a')
       const client = await s3.connect()
       const no = refuse(400, code)
-      s3.next(no, no, no, no)
+      s3.next(no, no, no, no, no, no)
       await expect(client.head('a', NONE)).rejects.toMatchObject({ reason: 'missing-object' })
       await expect(client.get('a', { start: 0, end: 1, pin }, NONE)).rejects.toMatchObject({
         reason: 'missing-object',
       })
       await expect(client.list(LIST, NONE)).rejects.toMatchObject({ reason: 'misconfigured' })
-      expect(s3.methods()).toEqual(['HEAD', 'GET', 'GET', 'GET'])
+      const nothing = { objects: [], prefixes: [], token: undefined }
+      expect(await client.list({ ...LIST, prefix: 'a/.. /' }, NONE)).toEqual(nothing)
+      expect(await client.list({ ...LIST, startAfter: '.. /a' }, NONE)).toEqual(nothing)
+      expect(s3.methods()).toEqual(['HEAD', 'GET', 'GET', 'GET', 'GET', 'GET'])
       client.close()
     },
   )
