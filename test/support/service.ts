@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pino } from 'pino'
+import { pino, type Logger } from 'pino'
 import { createApp } from '../../src/app.ts'
 import type { App, AppDependencies } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
@@ -73,13 +73,17 @@ export async function startService(
   {
     authority,
     logs,
-  }: Pick<AppDependencies, 'authority'> & { readonly logs?: ArtifactStore | undefined } = {},
+    logger = pino({ level: 'silent' }),
+  }: Pick<AppDependencies, 'authority'> & {
+    readonly logs?: ArtifactStore | undefined
+    readonly logger?: Logger
+  } = {},
 ): Promise<Service> {
   const config = configFor(path, overrides)
   const outputs = store instanceof Map ? store : new Map([['outputs', store as ArtifactStore]])
   const app = await createApp({
     config,
-    logger: pino({ level: 'silent' }),
+    logger,
     description,
     ...(authority && { authority }),
     ...(store && { stores: { outputs, ...(logs && { logs }) } }),
