@@ -17,6 +17,7 @@ import { requestIdOf } from './http/exchange.ts'
 import { failures, logFailure } from './http/failures.ts'
 import { openToAll } from './http/auth/anonymous.ts'
 import type { Authority, Gate } from './http/gate.ts'
+import { keepToItself } from './http/isolation.ts'
 import { methodRefused } from './http/methods.ts'
 import { problemOf, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
@@ -82,7 +83,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     maxBodyBytes: MAX_BODY_BYTES,
     maxBodyMs: MAX_BODY_MS,
   })
-  app.use(checkMessage)
+  app.use(keepToItself(gate.origins), checkMessage)
   if (gate.origins.size > 0) app.use(cors(gate.origins))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   app.use(base, artifacts(dependencies, { connections, gate, validate }, logs))

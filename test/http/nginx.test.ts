@@ -32,6 +32,7 @@ const configuration = (address: string, root: string, service: number): string =
       add_header Last-Modified $upstream_http_last_modified;
       add_header Content-Security-Policy $upstream_http_content_security_policy;
       add_header X-Content-Type-Options $upstream_http_x_content_type_options;
+      add_header Cross-Origin-Resource-Policy $upstream_http_cross_origin_resource_policy;
       add_header X-Request-Id $upstream_http_x_request_id;
     }
   }`
@@ -89,6 +90,7 @@ describe.skipIf(missing)('behind nginx (needs nginx)', () => {
       'content-length',
       'content-security-policy',
       'x-content-type-options',
+      'cross-origin-resource-policy',
       'cache-control',
       'etag',
       'last-modified',

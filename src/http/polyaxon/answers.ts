@@ -1,5 +1,6 @@
 // Answers in the forms that Polyaxon's clients read.
 import type { Request, Response } from 'express'
+import { ISOLATION } from '../isolation.ts'
 import { sendFailure, type Problem } from '../problem.ts'
 import { begun } from '../routes/listing.ts'
 import { sendText } from '../send.ts'
@@ -17,7 +18,7 @@ export async function sendJsonText(
     response.statusCode = 200
     response.setHeader('Content-Type', 'application/json')
     response.setHeader('Cache-Control', 'private, no-cache')
-    response.setHeader('X-Content-Type-Options', 'nosniff')
+    for (const [name, value] of Object.entries(ISOLATION)) response.setHeader(name, value)
   }
   await sendText(response, chunks, { method, signal, head })
 }

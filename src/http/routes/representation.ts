@@ -3,16 +3,11 @@ import type { Representation } from '../../content/representation.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import type { DirectDelivery } from '../../store/store.ts'
 import { canDeliverElsewhere, deliver, leadsToPlanned } from '../delivery.ts'
+import { ISOLATION } from '../isolation.ts'
 import { plan } from '../plan.ts'
 import type { Plan } from '../plan.ts'
 import { send } from '../send.ts'
 import type { Asked } from './outputs.ts'
-
-/**
- * What a browser may do with bytes that somebody's run made: nothing. No scripts, no same origin, no type of its own choice,
- * on every status and kind, so that no flag or range opens a way around it.
- */
-const ISOLATION = { 'Content-Security-Policy': 'sandbox', 'X-Content-Type-Options': 'nosniff' } as const
 
 /** A client may keep it, asks every time whether it is still good, and shares it with nobody. */
 const CACHE = { 'Cache-Control': 'private, no-cache' } as const
