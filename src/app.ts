@@ -14,14 +14,16 @@ import { cors } from './http/cors.ts'
 import { parseDescription } from './http/description.ts'
 import { checkMessage, entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
-import { failures, logFailure } from './http/failures.ts'
+import { failures, logFailure, type SendFailure } from './http/failures.ts'
 import { openToAll } from './http/auth/anonymous.ts'
 import type { Authority, Gate } from './http/gate.ts'
+import { checkHost, type HostRules } from './http/hosts.ts'
 import { keepToItself } from './http/isolation.ts'
 import { methodRefused } from './http/methods.ts'
-import { problemOf, toAppError } from './http/problem.ts'
+import { problemOf, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
+import { sendFailureDetail, sendFailureText } from './http/polyaxon/answers.ts'
 import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
 import { answerStreams } from './http/polyaxon/streams.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
@@ -83,8 +85,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     maxBodyBytes: MAX_BODY_BYTES,
     maxBodyMs: MAX_BODY_MS,
   })
-  app.use(keepToItself(gate.origins), checkMessage)
-  if (gate.origins.size > 0) app.use(cors(gate.origins))
+  app.use(...ahead(dependencies, gate))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   app.use(base, artifacts(dependencies, { connections, gate, validate }, logs))
   const uploads = createUploads({
@@ -107,10 +108,10 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use((_request, _response, next) =>
     next(new AppError('NotFound', 'There is nothing at this URL. The outputs are below /outputs/.')),
   )
-  app.use(failures(logger))
+  app.use(failures(logger, formOf(config)))
 
   return {
-    ...entry(app),
+    ...entry(app, config.server),
     drain: () => {
       draining = true
     },
@@ -248,7 +249,7 @@ function artifacts(
   }
   return (request, response, next) => {
     const { url } = request
-    const tree = TREES.find(([folder]) => isBelow(folder, url))
+    const tree = treeOf(url)
     if (tree === undefined) {
       next()
       return
@@ -260,10 +261,41 @@ function artifacts(
 
 /** The same artifacts by three contracts: our own, and those that Polyaxon's clients speak. */
 const TREES = [
-  ['/outputs', answerOutputs],
-  ['/streams/v1', answerStreams],
-  ['/api/v1', answerOutputsApi],
+  ['/outputs', answerOutputs, sendProblem],
+  ['/streams/v1', answerStreams, sendFailureText],
+  ['/api/v1', answerOutputsApi, sendFailureDetail],
 ] as const
+
+/** The one that a URL without the base path is in. */
+function treeOf(url: string): (typeof TREES)[number] | undefined {
+  return TREES.find(([folder]) => isBelow(folder, url))
+}
+
+/** How failures are told at a URL, where that is not as problems. */
+function formOf({ server: { basePath } }: Config): (request: Request) => SendFailure | undefined {
+  return ({ originalUrl }) => treeOf(originalUrl.slice(basePath.length))?.[2]
+}
+
+/** What every request has to pass, and gets, whatever it is about. */
+function ahead(dependencies: AppDependencies, { origins }: Gate): RequestHandler[] {
+  return [
+    keepToItself(origins),
+    checkMessage,
+    checkHost(hostRules(dependencies)),
+    ...(origins.size > 0 ? [cors(origins)] : []),
+  ]
+}
+
+/** Where nobody has to say who they are, being on this machine is what lets somebody in: pages of others must not be. */
+function hostRules({ config: { server }, authority }: AppDependencies): HostRules {
+  return {
+    allowed: server.allowedHosts,
+    isForThisMachine: isLoopback(server.host) && authority === undefined,
+    isProbe: ({ url = '' }) => PROBES.has(url.slice(server.basePath.length).split('?', 1)[0]!),
+  }
+}
+
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 
 function gateOf({ config: { server }, authority }: AppDependencies): Gate {
   const isOpenToChanges = isLoopback(server.host) || server.allowUnauthenticatedChanges

@@ -9,6 +9,7 @@ export const ERROR_KINDS = [
   'InvalidArgument',
   'Unauthenticated',
   'PermissionDenied',
+  'Misdirected',
   'Changed',
   'OffsetMismatch',
   'ChecksumMismatch',

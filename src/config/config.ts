@@ -23,6 +23,10 @@ export interface Config {
     readonly allowUnauthenticatedChanges: boolean
     /** Other sites whose pages may use the service, as browsers write them in Origin. */
     readonly corsOrigins: readonly string[]
+    /** Hosts that requests may be for; any where there are none, or, on loopback without authentication, those of this machine. */
+    readonly allowedHosts: readonly string[]
+    /** Addresses and networks of proxies whose X-Forwarded fields are believed. */
+    readonly trustedProxies: readonly string[]
     /** How long running transfers may go on after SIGTERM. */
     readonly drainTimeoutMs: number
   }

@@ -155,6 +155,8 @@ function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>):
       allowUnauthenticated: values['server.allowUnauthenticated'],
       allowUnauthenticatedChanges: values['server.allowUnauthenticatedChanges'],
       corsOrigins: values['server.corsOrigins'],
+      allowedHosts: values['server.allowedHosts'],
+      trustedProxies: values['server.trustedProxies'],
       drainTimeoutMs: values['server.drainTimeout'],
     },
     logLevel: values.logLevel,

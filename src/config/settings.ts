@@ -2,12 +2,14 @@
 import { LOG_LEVELS, type LogLevel } from './config.ts'
 import { layoutTemplates } from './layout-template.ts'
 import {
+  addresses,
   basePath,
   boolean,
   duration,
   filePath,
   folderOrNone,
   host,
+  hosts,
   integer,
   integerOr,
   oneOf,
@@ -84,6 +86,20 @@ export const SETTINGS = {
     env: 'CORS_ORIGINS',
     meaning:
       'Other sites whose pages may use the service with the rights of their users, such as `https://polyaxon.example.com` for a dashboard there.',
+  }),
+  'server.allowedHosts': setting({
+    type: hosts,
+    default: [],
+    env: 'ALLOWED_HOSTS',
+    meaning:
+      'Hosts that requests may be for, such as `outputs.example.com` or `*.example.com`, each with a port where only that one is meant; others are answered 421. Names and addresses of this machine (`localhost`) always are. Without any, all are, but on a loopback address without authentication only those of this machine: a page elsewhere could give its own name this address.',
+  }),
+  'server.trustedProxies': setting({
+    type: addresses,
+    default: [],
+    env: 'TRUSTED_PROXIES',
+    meaning:
+      'Addresses and networks (`10.0.0.0/8`) of proxies in front, which say by `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` who asks and for which host. From anybody else these fields mean nothing.',
   }),
   'server.drainTimeout': setting({
     type: duration(0, 24 * 3_600_000),

@@ -158,18 +158,56 @@ export const origins: ValueType<readonly string[]> = {
   name: 'origins',
   expected:
     'origins as browsers write them, such as https://polyaxon.example.com: in lower case, without a path or the port of the scheme, with commas between them',
-  parse: found => {
-    const listed: unknown = typeof found === 'string' ? found.split(',').map(each => each.trim()) : found
-    if (listed === undefined || !Array.isArray(listed)) return undefined
-    const named = listed.filter(each => each !== '') as unknown[]
-    return named.every(isOrigin) ? named : undefined
-  },
-  format: list => `[${list.map(each => `'${each}'`).join(', ')}]`,
+  ...listOf(text => (isOrigin(text) ? text : undefined)),
 }
 
 /** No browser has an asterisk in one: who writes it means many, which this does not do. */
-function isOrigin(text: unknown): text is string {
-  return typeof text === 'string' && /^https?:[^*]+$/.test(text) && URL.parse(text)?.origin === text
+function isOrigin(text: string): boolean {
+  return /^https?:[^*]+$/.test(text) && URL.parse(text)?.origin === text
+}
+
+/** Names, with or without a port, for which requests may come: in lower case, IPv6 in brackets. `*.` in front stands for every name below one. */
+export const hosts: ValueType<readonly string[]> = {
+  name: 'hosts',
+  expected:
+    'names of hosts such as outputs.example.com, *.example.com, 192.0.2.7 or [2001:db8::7], with or without a port, with commas between them',
+  ...listOf(text => {
+    const [, v6, name] = /^(?:\[([0-9a-f:.]+)\]|(?:\*\.)?([^*:[\]]+))(?::[1-9][0-9]{0,4})?$/i.exec(text) ?? []
+    const isHost = v6 === undefined ? host.parse(name) !== undefined : isIP(v6) === 6
+    return isHost ? text.toLowerCase() : undefined
+  }),
+}
+
+/** Words for networks that need no numbers. */
+const NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
+
+export const addresses: ValueType<readonly string[]> = {
+  name: 'addresses',
+  expected: `IP addresses, networks such as 10.0.0.0/8, or ${NETWORKS.join(', ')}, with commas between them`,
+  ...listOf(text => {
+    const [address = '', bits, ...more] = text.split('/')
+    const family = isIP(address)
+    const isNetwork =
+      family !== 0 &&
+      (bits === undefined || (/^[0-9]{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)))
+    return NETWORKS.includes(text) || (isNetwork && more.length === 0) ? text : undefined
+  }),
+}
+
+/** A list, or text with commas between its items, of what `item` does not refuse. */
+function listOf(
+  item: (text: string) => string | undefined,
+): Pick<ValueType<readonly string[]>, 'parse' | 'format'> {
+  return {
+    parse: found => {
+      const listed: unknown = typeof found === 'string' ? found.split(',').map(each => each.trim()) : found
+      if (listed === undefined || !Array.isArray(listed)) return undefined
+      const named = listed.filter(each => each !== '') as unknown[]
+      const items = named.flatMap(each => (typeof each === 'string' ? (item(each) ?? []) : []))
+      return items.length === named.length ? items : undefined
+    },
+    format: list => `[${list.map(each => `'${each}'`).join(', ')}]`,
+  }
 }
 
 function scalarText(found: unknown): string | undefined {

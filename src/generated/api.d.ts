@@ -1909,6 +1909,18 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The request is for a host that the service does not answer for (`server.allowedHosts`). */
+        Misdirected: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The method is not one of those listed for this URL. */
         MethodNotAllowed: {
             headers: {
@@ -2871,6 +2883,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -2929,6 +2942,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -2993,6 +3007,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3057,6 +3072,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3126,6 +3142,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3195,6 +3212,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3269,6 +3287,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3343,6 +3362,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3488,6 +3508,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3581,6 +3602,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3677,6 +3699,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3742,6 +3765,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
+            421: components["responses"]["Misdirected"];
             423: components["responses"]["WrittenTo"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
@@ -3888,6 +3912,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4038,6 +4063,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4136,6 +4162,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4237,6 +4264,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4307,6 +4335,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
+            421: components["responses"]["Misdirected"];
             423: components["responses"]["WrittenTo"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
@@ -4458,6 +4487,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4624,6 +4654,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4713,6 +4744,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4795,6 +4827,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4870,6 +4903,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
+            421: components["responses"]["Misdirected"];
             423: components["responses"]["WrittenTo"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
@@ -5037,6 +5071,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -5086,6 +5121,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotBytes"];
+            421: components["responses"]["Misdirected"];
             423: components["responses"]["Locked"];
             460: components["responses"]["ChecksumMismatch"];
             500: components["responses"]["InternalError"];
@@ -5106,6 +5142,7 @@ export interface operations {
         responses: {
             204: components["responses"]["UploadsDescribed"];
             400: components["responses"]["BadRequest"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -5134,6 +5171,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -5157,6 +5195,7 @@ export interface operations {
         responses: {
             204: components["responses"]["UploadsDescribed"];
             400: components["responses"]["BadRequest"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -5187,6 +5226,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            421: components["responses"]["Misdirected"];
             423: components["responses"]["Locked"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
@@ -5238,6 +5278,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotBytes"];
+            421: components["responses"]["Misdirected"];
             423: components["responses"]["Locked"];
             460: components["responses"]["ChecksumMismatch"];
             500: components["responses"]["InternalError"];
@@ -5309,6 +5350,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5377,6 +5419,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5440,6 +5483,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5503,6 +5547,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5571,6 +5616,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5639,6 +5685,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5692,6 +5739,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5745,6 +5793,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5845,6 +5894,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5898,6 +5948,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             415: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5965,6 +6016,7 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             409: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6065,6 +6117,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6159,6 +6212,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6253,6 +6307,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6347,6 +6402,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6441,6 +6497,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6536,6 +6593,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6589,6 +6647,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             415: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6656,6 +6715,7 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             409: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6751,6 +6811,7 @@ export interface operations {
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6809,6 +6870,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6867,6 +6929,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6942,6 +7005,7 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7017,6 +7081,7 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7080,6 +7145,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7143,6 +7209,7 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            421: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7193,6 +7260,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7243,6 +7311,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7293,6 +7362,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7343,6 +7413,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7396,6 +7467,7 @@ export interface operations {
             403: components["responses"]["DetailFailure"];
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7449,6 +7521,7 @@ export interface operations {
             403: components["responses"]["DetailFailure"];
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7538,6 +7611,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7627,6 +7701,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7705,6 +7780,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7783,6 +7859,7 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
+            421: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7809,6 +7886,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7832,6 +7910,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7858,6 +7937,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7884,6 +7964,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7910,6 +7991,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             /** @description No store answers, or the service is about to stop. */
             503: {
@@ -7949,6 +8031,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
             /** @description No store answers, or the service is about to stop. */
             503: {
@@ -7996,6 +8079,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -8030,6 +8114,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -8066,6 +8151,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -8102,6 +8188,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Misdirected"];
             500: components["responses"]["InternalError"];
         };
     };

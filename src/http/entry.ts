@@ -2,9 +2,11 @@
 import type { Express, RequestHandler } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Config } from '../config/config.ts'
 import { AppError } from '../errors.ts'
 import { boundUnread } from './body.ts'
 import { requestIdOf } from './exchange.ts'
+import { rememberPeers } from './peer.ts'
 import { refuseUnparsed } from './problem.ts'
 
 export interface Entry {
@@ -14,20 +16,21 @@ export interface Entry {
 }
 
 /**
- * Lets requests in: one at a time for each connection, and with a path for a target.
+ * Lets requests in: one at a time for each connection, with a path for a target, and with what is known of who sends them.
  *
  * Node gives out all requests that a client has pipelined at once; each would open its file and fill a buffer before the answer in front of it
- * is read. A request line may hold a whole URL (RFC 9112 3.2.2), of which only the path counts.
+ * is read. A request line may hold a whole URL (RFC 9112 3.2.2); the host in it is the one that is asked, whatever Host says.
  */
-export function entry(app: Express): Entry {
+export function entry(app: Express, { trustedProxies }: Pick<Config['server'], 'trustedProxies'>): Entry {
+  const rememberPeer = rememberPeers(trustedProxies)
   const last = new WeakMap<Duplex, ServerResponse>()
   return {
     handler: (request, response) => {
       last.set(request.socket, response)
       requestIdOf(request, response)
       boundUnread(request, response)
-      const { url = '/' } = request
-      if (!url.startsWith('/')) request.url = url.replace(/^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?\/?/i, '/')
+      takeWholeUrl(request)
+      rememberPeer(request)
       const begin = (): void => {
         app(request, response)
       }
@@ -36,6 +39,14 @@ export function entry(app: Express): Entry {
     },
     clientError: (error, socket) => refuseUnparsed(error, socket, last.get(socket)),
   }
+}
+
+function takeWholeUrl(request: IncomingMessage): void {
+  const { url = '/' } = request
+  if (url.startsWith('/')) return
+  const [whole = '', host] = /^(?:[a-z][a-z0-9+.-]*:\/\/([^/?#]*))?\/?/i.exec(url) ?? []
+  request.url = `/${url.slice(whole.length)}`
+  if (host !== undefined) request.headers.host = host
 }
 
 /**

@@ -1,19 +1,26 @@
 // What becomes of failures: a line of the log, and an answer where that is still possible.
-import type { ErrorRequestHandler } from 'express'
+import type { ErrorRequestHandler, Request, Response } from 'express'
 import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
 import type { AppError } from '../errors.ts'
 import { requestIdOf } from './exchange.ts'
-import { sendProblem, toAppError } from './problem.ts'
+import { problemOf, sendProblem, toAppError } from './problem.ts'
+import type { Problem } from './problem.ts'
 
-/** The last middleware: every failure becomes a problem, or, once bytes were sent, a broken connection. */
-export function failures(logger: Logger): ErrorRequestHandler {
+/** Answers with a failure, in the form that the clients of some URLs expect. */
+export type SendFailure = (request: Request, response: Response, problem: Problem) => void
+
+/** The last middleware: every failure becomes a problem, or what `formOf` has for its URL, or, once bytes were sent, a broken connection. */
+export function failures(
+  logger: Logger,
+  formOf: (request: Request) => SendFailure | undefined,
+): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = toAppError(thrown)
     const id = requestIdOf(request, response)
     logFailure(logger, error, request, id)
     if (response.headersSent || response.destroyed) response.destroy()
-    else sendProblem(request, response, error, id)
+    else (formOf(request) ?? sendProblem)(request, response, problemOf(error, id))
   }
 }
 

@@ -1,7 +1,8 @@
 // The one gate of all URL surfaces: who asks, and what that caller may do to a run.
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { RunReference } from '../runs/layout.ts'
+import { peerOf, type Peer } from './peer.ts'
 
 /** Rights. To write is to add files and to replace what is there; to delete is to take files away. */
 export const ACTIONS = ['read', 'write', 'delete'] as const
@@ -74,8 +75,8 @@ export async function admit(
 }
 
 /** Refuses (PermissionDenied) a change, whatever it is about, that a page of somebody else makes a browser send. */
-export function checkOrigin(headers: IncomingHttpHeaders, { origins }: Gate): void {
-  if (isForeign(headers) && !origins.has(headers.origin ?? ''))
+export function checkOrigin(request: IncomingMessage, { origins }: Gate): void {
+  if (isForeign(request) && !origins.has(request.headers.origin ?? ''))
     throw denied(
       'A page of another site may not change anything here. Behind a proxy, have it pass on the Host that browsers ask for.',
     )
@@ -84,15 +85,18 @@ export function checkOrigin(headers: IncomingHttpHeaders, { origins }: Gate): vo
 /**
  * Browsers say where a request comes from, and no page can keep them from it or say something else; programs say nothing. A site on another port of the same host is another one.
  */
-function isForeign({ 'sec-fetch-site': site, origin, host }: IncomingHttpHeaders): boolean {
+function isForeign(request: IncomingMessage): boolean {
+  const { 'sec-fetch-site': site, origin } = request.headers
   if (site === 'cross-site' || site === 'same-site') return true
-  return origin !== undefined && !isOwn(origin, host)
+  return origin !== undefined && !isOwn(origin, peerOf(request))
 }
 
-/** Whether `origin` is the host that was asked, each with the port that its scheme implies. `null` is nobody's. */
-function isOwn(origin: string, host: string | undefined): boolean {
+/** Whether `origin` is the host that was asked, each with the port that its scheme implies, and by that scheme where it is known. `null` is nobody's. */
+function isOwn(origin: string, { host, protocol }: Peer): boolean {
   const from = URL.parse(origin)
-  return from !== null && host !== undefined && URL.parse(`${from.protocol}//${host}`)?.host === from.host
+  if (from === null || host === undefined) return false
+  if (protocol !== undefined && from.protocol !== `${protocol}:`) return false
+  return URL.parse(`${from.protocol}//${host}`)?.host === from.host
 }
 
 function denied(message: string): AppError {

@@ -20,6 +20,7 @@ const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string
   InvalidArgument: [400, 'The request is not valid'],
   Unauthenticated: [401, 'Authentication is needed'],
   PermissionDenied: [403, 'Not permitted'],
+  Misdirected: [421, 'Not a host of this service'],
   Changed: [412, 'A precondition failed'],
   OffsetMismatch: [409, 'Another offset'],
   // By the checksum extension of tus 1.0.
@@ -157,13 +158,7 @@ const OF_CONTENT = [
 ]
 
 /** Answers with a problem; nothing of the answer may have been sent. Headers set before stay (Allow, Content-Range). */
-export function sendProblem(
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: AppError,
-  requestId: string,
-): void {
-  const problem = problemOf(error, requestId)
+export function sendProblem(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
   sendFailure(request, response, problem, 'application/problem+json', `${problemText(problem)}\n`)
 }
 

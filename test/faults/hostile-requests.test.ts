@@ -161,8 +161,8 @@ const REFUSED: readonly [what: string, target: string, ...statuses: number[]][] 
   ['a folder that is a file', 'file.txt/', 404],
   ['a file below a file', 'file.txt/more', 404],
   ['an unknown kind', '/outputs/ann/mnist/secrets/1/', 404],
-  ['a URL of another host', 'http://169.254.169.254/latest/meta-data/', 404],
-  ['a URL with a host and ..', `http://evil.example${RUN_URL}../10/secret.txt`, 400],
+  ['a URL of another host', 'http://169.254.169.254/latest/meta-data/', 421],
+  ['a URL with a host and ..', `http://localhost${RUN_URL}../10/secret.txt`, 400],
 ]
 
 describe('the refusal of', () => {
@@ -189,10 +189,13 @@ it('serves names that only look like traversal', async () => {
   expect(await exchange(`${RUN_URL}..x`)).toMatchObject({ status: 200, body: 'dots' })
 })
 
-it('answers a whole URL as request target by its path only, and names no host', async () => {
-  const answer = await exchange(`http://evil.example${RUN_URL}file.txt`, { host: 'other.example' })
+it('answers a whole URL as request target by its path, for the host in it only, and names none', async () => {
+  const host = 'other.example'
+  expectProblem(await exchange(`http://other.example${RUN_URL}file.txt`), [421])
+  expectProblem(await exchange(`http://${RUN_URL}file.txt`), [421])
+  const answer = await exchange(`http://localhost${RUN_URL}file.txt`, { host })
   expect(answer).toMatchObject({ status: 200, body: 'content' })
-  const redirect = await exchange(`http://evil.example${RUN_URL}links`, { host: 'other.example' })
+  const redirect = await exchange(`http://localhost${RUN_URL}links`, { host })
   expect(redirect.status).toBe(301)
   expect(redirect.headers.get('location')).toBe('./links/')
 })

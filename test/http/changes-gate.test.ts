@@ -101,7 +101,7 @@ describe('what may change something', () => {
     { origin: 'https://outputs.example', host: 'Outputs.Example:443' },
     { origin: 'http://outputs.example', host: 'outputs.example:80' },
   ])('%j', async template => {
-    await serve()
+    await serve({ server: { allowedHosts: ['outputs.example'] } })
     expect((await change(CHANGES[0], filledIn(template))).status).toBe(201)
   })
 })

@@ -527,7 +527,7 @@ describe('a form on its way', () => {
     const socket = connect(service.port, '127.0.0.1')
     const answered = new Promise<string>(resolve => socket.once('data', data => resolve(data.toString())))
     socket.write(
-      `POST ${RUN} HTTP/1.1\r\nHost: x\r\nContent-Type: ${FORM_TYPE}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      `POST ${RUN} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${FORM_TYPE}\r\nContent-Length: ${body.length}\r\n\r\n`,
     )
     socket.write(body)
     await sleep(500)

@@ -390,7 +390,7 @@ describe('Location', () => {
     ['', '/uploads/', './'],
     ['/base', '/uploads', './uploads/'],
   ])('is relative, below %j at %j', async (basePath, path, beginning) => {
-    await restart({ server: { basePath } })
+    await restart({ server: { basePath, allowedHosts: ['evil.example'] } })
     const answer = await new Uploading(plainAsk, service.url + path).create(
       3,
       { path: FILE },

@@ -115,11 +115,11 @@ it('a connection that is kept learns with its last answer that it ends, and read
   const { service, url } = await start()
   // Two requests on one connection: the second waits in it while the first is being sent.
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
-  socket.write(`GET ${MODEL_PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  socket.write(`GET ${MODEL_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
   await new Promise(resolve => socket.once('readable', resolve))
   service.kill('SIGTERM')
   await draining(service)
-  socket.write('GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n')
   const last = (await buffer(socket)).subarray(-2000).toString('latin1')
   expect(last).toMatch(/HTTP\/1\.1 503 /)
   expect(last).toMatch(/\r\nConnection: close\r\n/i)

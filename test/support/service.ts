@@ -37,6 +37,8 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       allowUnauthenticated: false,
       allowUnauthenticatedChanges: false,
       corsOrigins: [],
+      allowedHosts: [],
+      trustedProxies: [],
       drainTimeoutMs: 5000,
     }),
     logLevel: 'silent',

@@ -51,6 +51,8 @@ describe('the effective configuration', () => {
         allowUnauthenticated: false,
         allowUnauthenticatedChanges: false,
         corsOrigins: [],
+        allowedHosts: [],
+        trustedProxies: [],
         drainTimeoutMs: 25_000,
       },
       logLevel: 'info',
@@ -173,6 +175,19 @@ describe('the effective configuration', () => {
     expect((await configOf(given)).server.corsOrigins).toEqual(['https://a.example', 'http://[::1]:8080'])
   })
 
+  it('reads names of hosts in lower case, and addresses of proxies', async () => {
+    const env = { ALLOWED_HOSTS: 'Outputs.example:8000, *.apps.example,192.0.2.7,[2001:DB8::7]:80' }
+    const proxies = "server: {trustedProxies: [loopback, 192.0.2.7, 10.0.0.0/8, '2001:db8::/32']}"
+    const { server } = await configOf({ env, yaml: proxies })
+    expect(server.allowedHosts).toEqual([
+      'outputs.example:8000',
+      '*.apps.example',
+      '192.0.2.7',
+      '[2001:db8::7]:80',
+    ])
+    expect(server.trustedProxies).toEqual(['loopback', '192.0.2.7', '10.0.0.0/8', '2001:db8::/32'])
+  })
+
   it('accepts one template or several, of names, variables and *', async () => {
     const yaml = "layouts: {runs: 'store/{uuid}', jobs: ['{owner}/*/jobs/{name}', '{project}/{id}']}"
     const { layouts } = await configOf({ yaml })
@@ -245,6 +260,22 @@ describe('faults', () => {
             /^CORS_ORIGINS: expected origins as browsers write them/,
           ] as [string, Given, RegExp],
       ),
+    ...['*', '*.', 'a.*.example', 'https://a.example', 'a.example:', 'a.example:0', '2001:db8::7', 'a b'].map(
+      name =>
+        [`'${name}' for a host`, { env: { ALLOWED_HOSTS: name } }, /^ALLOWED_HOSTS: expected names/] as [
+          string,
+          Given,
+          RegExp,
+        ],
+    ),
+    ...['10.0.0.0/33', '10.0.0.0/', '10.0.0/8', '::/129', 'proxy.example', '*', '10.0.0.1/8/8'].map(
+      network =>
+        [
+          `'${network}' for a proxy`,
+          { env: { TRUSTED_PROXIES: network } },
+          /^TRUSTED_PROXIES: expected IP addresses/,
+        ] as [string, Given, RegExp],
+    ),
     ['half an address', { env: { HOST: '127.0.0' } }, /^HOST: expected an IP address/],
     [
       'an address in brackets',

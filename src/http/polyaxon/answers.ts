@@ -31,6 +31,13 @@ export function sendEmpty(response: Response): void {
   response.end()
 }
 
+/** A failure as Django REST framework words it; it says no more of what is not there. */
+export function sendFailureDetail(request: Request, response: Response, problem: Problem): void {
+  const { status, detail } = problem
+  const body = { detail: status === 404 ? 'Not found.' : detail }
+  sendFailure(request, response, problem, 'application/json', JSON.stringify(body))
+}
+
 /** A failure as the sentence that the client shows to its user. */
 export function sendFailureText(request: Request, response: Response, problem: Problem): void {
   sendFailure(request, response, problem, 'text/plain; charset=utf-8', problem.detail)

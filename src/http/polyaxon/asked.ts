@@ -55,11 +55,11 @@ export async function ask(
   dependencies: OutputsDependencies,
   { request, response, url, reference, methods }: Question,
 ): Promise<PolyaxonAsked> {
-  const { method, headers } = request
+  const { method } = request
   const allowed = methods.flatMap(each => (each === 'GET' ? ['GET', 'HEAD'] : [each]))
   if (!allowed.includes(method)) throw methodRefused(method, response, allowed)
   const action = ACTIONS[method] ?? 'read'
-  if (action !== 'read') checkOrigin(headers, dependencies.gate)
+  if (action !== 'read') checkOrigin(request, dependencies.gate)
   const mark = url.indexOf('?')
   const parameters = new Parameters(mark < 0 ? '' : url.slice(mark + 1))
   const named = parameters.text('connection')

@@ -4,11 +4,12 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import { isRunKind } from '../../runs/levels.ts'
 import { ROOT } from '../../store/path.ts'
-import { sendFailure, type Problem } from '../problem.ts'
+import { sendFailure } from '../problem.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerFile } from '../routes/file.ts'
 import type { OutputsDependencies } from '../routes/outputs.ts'
 import { decodeName } from '../target.ts'
+import { sendFailureDetail } from './answers.ts'
 import { ask, atRun, type PolyaxonAsked } from './asked.ts'
 import { cleanPath } from './clean-path.ts'
 import { answerRunLog } from './outputs-logs.ts'
@@ -40,7 +41,8 @@ export async function answerOutputsApi(
     if (response.headersSent || response.destroyed) throw error
     const body = error instanceof Refusal ? error.body : undefined
     const problem = dependencies.problemFor(error, request, response)
-    sendFailure(request, response, problem, 'application/json', JSON.stringify(body ?? detailOf(problem)))
+    if (body === undefined) sendFailureDetail(request, response, problem)
+    else sendFailure(request, response, problem, 'application/json', JSON.stringify(body))
   }
 }
 
@@ -58,11 +60,6 @@ function routeOf(path: string): { readonly reference: RunReference; readonly res
 
 function nothingHere(): AppError {
   return new AppError('NotFound', 'There is nothing at this URL.', { op: 'resolve' })
-}
-
-/** As Django REST framework words it; it says no more of what is not there. */
-function detailOf({ status, detail }: Problem): object {
-  return { detail: status === 404 ? 'Not found.' : detail }
 }
 
 /** The files as pairs, as the dashboard reads them. */

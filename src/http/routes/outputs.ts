@@ -81,7 +81,7 @@ export async function answerOutputs(
   const query = queryOf(request)
   const actions = actionsOf(method, query)
   const changes = isChange(actions)
-  if (changes) checkOrigin(request.headers, dependencies.gate)
+  if (changes) checkOrigin(request, dependencies.gate)
   const signal = transferSignal(response)
   const of = target.type === 'level' ? target.level : target.reference
   const wanted = { actions, connection: query.connection, of }

@@ -46,7 +46,7 @@ export async function answerResumable(
     answerOptions(response, dependencies.uploads.maxBytes)
     return
   }
-  checkOrigin(request.headers, dependencies.gate)
+  checkOrigin(request, dependencies.gate)
   checkVersion(request.headers, response)
   const asked = { request, response, dependencies, signal: transferSignal(response) }
   await callerOf(dependencies.gate, request, asked.signal)
