@@ -9,16 +9,16 @@ import { Digests } from './content/digest.ts'
 import { Notebooks } from './content/notebook.ts'
 import { ResumableUploads } from './content/resumable-uploads.ts'
 import { AppError } from './errors.ts'
+import { arrival } from './http/arrival.ts'
 import { isBelow } from './http/below.ts'
-import { cors } from './http/cors.ts'
+import { ConnectionLimit, CONNECTIONS } from './http/connection-limit.ts'
 import { parseDescription } from './http/description.ts'
-import { checkMessage, entry, type Entry } from './http/entry.ts'
+import { entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
-import { failures, logFailure, type SendFailure } from './http/failures.ts'
+import { failures, logFailure, type Report, type SendFailure } from './http/failures.ts'
 import { openToAll } from './http/auth/anonymous.ts'
 import type { Authority, Gate } from './http/gate.ts'
-import { checkHost, type HostRules } from './http/hosts.ts'
-import { keepToItself } from './http/isolation.ts'
+import { createLimits } from './http/limits.ts'
 import { methodRefused } from './http/methods.ts'
 import { problemOf, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
@@ -48,6 +48,8 @@ export interface AppDependencies {
   readonly description: string
   /** Instead of those that the configuration names. */
   readonly stores?: Stores
+  /** Called whenever something is refused or ended because as much was under way as may be, with the setting that says so. */
+  readonly onLimit?: (limit: string) => void
   /** Instead of the one that the configuration describes. */
   readonly authority?: Authority
 }
@@ -59,6 +61,8 @@ export interface Stores {
 }
 
 export interface App extends Entry {
+  /** To be called where the server has not accepted a connection. */
+  dropped(): void
   /** Makes /readyz refuse, so that balancers look elsewhere; requests are still answered. */
   drain(): void
   /** After the last request: ends what the stores hold. */
@@ -85,14 +89,19 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     maxBodyBytes: MAX_BODY_BYTES,
     maxBodyMs: MAX_BODY_MS,
   })
-  app.use(...ahead(dependencies, gate))
+  const limits = createLimits(config)
+  const report = reportOf(dependencies)
+  const accepted = new ConnectionLimit(config.limits.connections)
+  const isOpen = dependencies.authority === undefined
+  app.use(...arrival({ config, isOpen, connections: accepted, requests: limits.requests }))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
-  app.use(base, artifacts(dependencies, { connections, gate, validate }, logs))
+  app.use(base, artifacts({ config, report }, { connections, gate, validate, limits }, logs))
   const uploads = createUploads({
     connections,
     resumable,
     validate,
     uploads: config.uploads,
+    limits,
     gate,
     closing: closing.signal,
   })
@@ -108,10 +117,11 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use((_request, _response, next) =>
     next(new AppError('NotFound', 'There is nothing at this URL. The outputs are below /outputs/.')),
   )
-  app.use(failures(logger, formOf(config)))
+  app.use(failures(report, formOf(config)))
 
   return {
-    ...entry(app, config.server),
+    ...entry(app, config.server, accepted),
+    dropped: () => dependencies.onLimit?.(CONNECTIONS),
     drain: () => {
       draining = true
     },
@@ -230,8 +240,8 @@ function operations(validate: RequestHandler, routes: readonly Operation[]): Req
 
 /** The routes that serve artifacts. */
 function artifacts(
-  { config, logger }: AppDependencies,
-  served: Pick<OutputsDependencies, 'connections' | 'gate' | 'validate'>,
+  { config, report }: Pick<AppDependencies, 'config'> & { readonly report: Report },
+  served: Pick<OutputsDependencies, 'connections' | 'gate' | 'validate' | 'limits'>,
   logs: ArtifactStore | undefined,
 ): RequestHandler {
   const dependencies = {
@@ -243,7 +253,7 @@ function artifacts(
     notebooks: new Notebooks(),
     problemFor: (error: unknown, request: Request, response: Response): Problem => {
       const known = toAppError(error)
-      logFailure(logger, known, request, requestIdOf(request, response))
+      report(known, request, requestIdOf(request, response))
       return problemOf(known, requestIdOf(request, response))
     },
   }
@@ -276,26 +286,12 @@ function formOf({ server: { basePath } }: Config): (request: Request) => SendFai
   return ({ originalUrl }) => treeOf(originalUrl.slice(basePath.length))?.[2]
 }
 
-/** What every request has to pass, and gets, whatever it is about. */
-function ahead(dependencies: AppDependencies, { origins }: Gate): RequestHandler[] {
-  return [
-    keepToItself(origins),
-    checkMessage,
-    checkHost(hostRules(dependencies)),
-    ...(origins.size > 0 ? [cors(origins)] : []),
-  ]
-}
-
-/** Where nobody has to say who they are, being on this machine is what lets somebody in: pages of others must not be. */
-function hostRules({ config: { server }, authority }: AppDependencies): HostRules {
-  return {
-    allowed: server.allowedHosts,
-    isForThisMachine: isLoopback(server.host) && authority === undefined,
-    isProbe: ({ url = '' }) => PROBES.has(url.slice(server.basePath.length).split('?', 1)[0]!),
+function reportOf({ logger, onLimit }: AppDependencies): Report {
+  return (error, request, id) => {
+    logFailure(logger, error, request, id)
+    if (error.limit !== undefined) onLimit?.(error.limit)
   }
 }
-
-const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 
 function gateOf({ config: { server }, authority }: AppDependencies): Gate {
   const isOpenToChanges = isLoopback(server.host) || server.allowUnauthenticatedChanges

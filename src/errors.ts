@@ -16,11 +16,14 @@ export const ERROR_KINDS = [
   'Locked',
   'RangeNotSatisfiable',
   'TooLarge',
+  'UrlTooLong',
+  'HeaderTooLarge',
   'UnsupportedMediaType',
   'TimedOut',
   'NoSpace',
   'Unsupported',
   'RateLimited',
+  'CallerLimited',
   'Unavailable',
   'Aborted',
   'Internal',
@@ -58,6 +61,8 @@ export interface ErrorContext {
   readonly temporary?: boolean
   /** For Unavailable: what ails the store. */
   readonly trouble?: StoreTrouble
+  /** Where as much was under way as may be: the setting that says so, or what is bounded where there is none. For the log and metrics. */
+  readonly limit?: string
   /** Kept for the log only. */
   readonly cause?: unknown
 }
@@ -75,6 +80,7 @@ export class AppError extends Error {
   readonly path: string | undefined
   readonly temporary: boolean
   readonly trouble: StoreTrouble | undefined
+  readonly limit: string | undefined
 
   constructor(kind: ErrorKind, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause })
@@ -82,10 +88,13 @@ export class AppError extends Error {
     this.op = context.op
     this.path = context.path
     this.trouble = context.trouble
-    this.temporary =
-      context.temporary ?? (kind === 'Unavailable' || kind === 'RateLimited' || kind === 'Locked')
+    this.limit = context.limit
+    this.temporary = context.temporary ?? PASSING.has(kind)
   }
 }
+
+/** Kinds that pass by themselves unless it is said otherwise. */
+const PASSING: ReadonlySet<ErrorKind> = new Set(['Unavailable', 'RateLimited', 'CallerLimited', 'Locked'])
 
 /** Whether `error` is an AppError, of one of `kinds` when any are given. */
 export function isAppError(error: unknown, ...kinds: ErrorKind[]): error is AppError {

@@ -62,6 +62,24 @@ export interface Config {
     /** How long a resumable upload waits for its next byte before it is removed. */
     readonly expireAfterMs: number
   }
+  /** What may be under way at once in one process: all in all and for one caller. */
+  readonly limits: {
+    /** More are refused, and far more not even accepted. */
+    readonly connections: number
+    readonly requests: number
+    readonly requestsPerCaller: number
+    readonly archivesPerCaller: number
+    readonly listings: number
+    readonly listingsPerCaller: number
+    /** Logs and events. */
+    readonly logs: number
+    readonly logsPerCaller: number
+    readonly uploads: number
+    readonly uploadsPerCaller: number
+    /** Bytes of a URL with its query. */
+    readonly urlBytes: number
+    readonly headerFields: number
+  }
   readonly digests: {
     /** Files up to this size get a Repr-Digest when it is asked for and not known yet. */
     readonly maxBytes: number

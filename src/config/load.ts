@@ -182,6 +182,20 @@ function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>):
       maxRatio: values['uploads.maxRatio'],
       expireAfterMs: values['uploads.expireAfter'],
     },
+    limits: {
+      connections: values['limits.connections'],
+      requests: values['limits.requests'],
+      requestsPerCaller: values['limits.requestsPerCaller'],
+      archivesPerCaller: values['limits.archivesPerCaller'],
+      listings: values['limits.listings'],
+      listingsPerCaller: values['limits.listingsPerCaller'],
+      logs: values['limits.logs'],
+      logsPerCaller: values['limits.logsPerCaller'],
+      uploads: values['limits.uploads'],
+      uploadsPerCaller: values['limits.uploadsPerCaller'],
+      urlBytes: values['limits.urlBytes'],
+      headerFields: values['limits.headerFields'],
+    },
     digests: { maxBytes: values['digests.maxBytes'] },
   }
 }

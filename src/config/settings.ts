@@ -183,7 +183,7 @@ export const SETTINGS = {
   }),
   'archives.maxInProgress': setting({
     type: integer(1, 10_000),
-    default: 64,
+    default: 128,
     env: 'ARCHIVES_MAX_IN_PROGRESS',
     meaning: 'Archives that one process sends at once; more are answered 503.',
   }),
@@ -223,6 +223,82 @@ export const SETTINGS = {
     default: 24 * 3_600_000,
     env: 'UPLOADS_EXPIRE_AFTER',
     meaning: 'How long a resumable upload (`/uploads`) may wait for its next byte before it is removed.',
+  }),
+  'limits.connections': setting({
+    type: integer(1, 1_000_000),
+    default: 8192,
+    env: 'LIMITS_CONNECTIONS',
+    meaning:
+      'Connections of one process. Idle ones beyond it are closed, requests on further ones answered 503, and many more not accepted.',
+  }),
+  'limits.requests': setting({
+    type: integer(1, 1_000_000),
+    default: 4096,
+    env: 'LIMITS_REQUESTS',
+    meaning:
+      'Requests that one process has under way; more are answered 503. Probes (`/healthz`, `/readyz`) do not count.',
+  }),
+  'limits.requestsPerCaller': setting({
+    type: integer(1, 1_000_000),
+    default: 1024,
+    env: 'LIMITS_REQUESTS_PER_CALLER',
+    meaning:
+      'The same for one caller, who is answered 429. A caller is a name that was recognised, or an address (of IPv6 a /64): behind a proxy all are one until `server.trustedProxies` names it.',
+  }),
+  'limits.archivesPerCaller': setting({
+    type: integer(1, 10_000),
+    default: 64,
+    env: 'LIMITS_ARCHIVES_PER_CALLER',
+    meaning: 'Archives that one caller is sent at once, of `archives.maxInProgress`; more are answered 429.',
+  }),
+  'limits.listings': setting({
+    type: integer(1, 100_000),
+    default: 512,
+    env: 'LIMITS_LISTINGS',
+    meaning: 'Listings that one process sends at once; more are answered 503.',
+  }),
+  'limits.listingsPerCaller': setting({
+    type: integer(1, 100_000),
+    default: 256,
+    env: 'LIMITS_LISTINGS_PER_CALLER',
+    meaning: 'The same for one caller, who is answered 429.',
+  }),
+  'limits.logs': setting({
+    type: integer(1, 100_000),
+    default: 128,
+    env: 'LIMITS_LOGS',
+    meaning: 'Logs and events of runs that one process sends at once; more are answered 503.',
+  }),
+  'limits.logsPerCaller': setting({
+    type: integer(1, 100_000),
+    default: 64,
+    env: 'LIMITS_LOGS_PER_CALLER',
+    meaning: 'The same for one caller, who is answered 429.',
+  }),
+  'limits.uploads': setting({
+    type: integer(1, 100_000),
+    default: 512,
+    env: 'LIMITS_UPLOADS',
+    meaning: 'Uploads that one process receives at once; more are answered 503.',
+  }),
+  'limits.uploadsPerCaller': setting({
+    type: integer(1, 100_000),
+    default: 256,
+    env: 'LIMITS_UPLOADS_PER_CALLER',
+    meaning: 'The same for one caller, who is answered 429.',
+  }),
+  'limits.urlBytes': setting({
+    type: size,
+    default: 56 * 1024,
+    env: 'LIMITS_URL_BYTES',
+    meaning:
+      'Length of a URL with its query; a longer one is answered 414. The head of a request as a whole may have 64 KiB.',
+  }),
+  'limits.headerFields': setting({
+    type: integer(10, 10_000),
+    default: 200,
+    env: 'LIMITS_HEADER_FIELDS',
+    meaning: 'Header fields of a request; more are answered 431.',
   }),
   'digests.maxBytes': setting({
     type: size,

@@ -146,7 +146,7 @@ export class Archives {
       throw new AppError(
         'RateLimited',
         `${this.#limits.maxInProgress} archives are being made already, which is the limit (setting archives.maxInProgress). Try again when one has ended.`,
-        { op: 'archive' },
+        { op: 'archive', limit: 'archives.maxInProgress' },
       )
     this.#inProgress++
     return () => this.#inProgress--

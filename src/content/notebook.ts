@@ -49,7 +49,7 @@ export class Notebooks {
       throw new AppError(
         'RateLimited',
         'As many notebooks are on their way to clients as may be at once. Try again when one has arrived, or ask for the file as it is.',
-        { op: 'read', path },
+        { op: 'read', path, limit: 'notebooks' },
       )
     const artifact = await store.open(path, { signal })
     try {

@@ -1909,6 +1909,43 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The URL is longer than `limits.urlBytes`. */
+        UrlTooLong: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The header of the request is longer than 64 KiB, or has more fields than `limits.headerFields`. */
+        HeaderTooLarge: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller has as much under way as one may have at once (`limits`); what others do is not touched by that. */
+        TooManyRequests: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "Retry-After": components["headers"]["Retry-After"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The request is for a host that the service does not answer for (`server.allowedHosts`). */
         Misdirected: {
             headers: {
@@ -2883,7 +2920,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -2942,7 +2982,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3007,7 +3050,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3072,7 +3118,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3142,7 +3191,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3212,7 +3264,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3287,7 +3342,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3362,7 +3420,10 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3507,8 +3568,11 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3601,8 +3665,11 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3698,8 +3765,11 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3765,8 +3835,11 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
             423: components["responses"]["WrittenTo"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -3911,8 +3984,11 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4062,8 +4138,11 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4161,8 +4240,11 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4263,8 +4345,11 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4335,8 +4420,11 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
             423: components["responses"]["WrittenTo"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4486,8 +4574,11 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4653,8 +4744,11 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4743,8 +4837,11 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4827,7 +4924,10 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -4903,8 +5003,11 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
             423: components["responses"]["WrittenTo"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -5070,8 +5173,11 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -5120,9 +5226,12 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["NotBytes"];
             421: components["responses"]["Misdirected"];
             423: components["responses"]["Locked"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             460: components["responses"]["ChecksumMismatch"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
@@ -5142,7 +5251,10 @@ export interface operations {
         responses: {
             204: components["responses"]["UploadsDescribed"];
             400: components["responses"]["BadRequest"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -5171,7 +5283,10 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -5195,7 +5310,10 @@ export interface operations {
         responses: {
             204: components["responses"]["UploadsDescribed"];
             400: components["responses"]["BadRequest"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -5226,8 +5344,11 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
             423: components["responses"]["Locked"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
             503: components["responses"]["Unavailable"];
@@ -5277,9 +5398,12 @@ export interface operations {
             409: components["responses"]["OffsetMismatch"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
             415: components["responses"]["NotBytes"];
             421: components["responses"]["Misdirected"];
             423: components["responses"]["Locked"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             460: components["responses"]["ChecksumMismatch"];
             500: components["responses"]["InternalError"];
             502: components["responses"]["BadGateway"];
@@ -5350,7 +5474,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5419,7 +5546,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5483,7 +5613,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5547,7 +5680,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5616,7 +5752,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5685,7 +5824,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5739,7 +5881,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5793,7 +5938,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5893,8 +6041,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -5947,8 +6098,11 @@ export interface operations {
             409: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             415: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6016,7 +6170,10 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             409: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6116,8 +6273,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6211,8 +6371,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6306,8 +6469,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6401,8 +6567,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6496,8 +6665,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6592,8 +6764,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6646,8 +6821,11 @@ export interface operations {
             409: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             415: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6715,7 +6893,10 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             409: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6810,8 +6991,11 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             416: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6870,7 +7054,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -6929,7 +7116,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7005,7 +7195,10 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7081,7 +7274,10 @@ export interface operations {
             405: components["responses"]["TextFailure"];
             412: components["responses"]["TextFailure"];
             413: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7145,7 +7341,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7209,7 +7408,10 @@ export interface operations {
             403: components["responses"]["TextFailure"];
             404: components["responses"]["TextFailure"];
             405: components["responses"]["TextFailure"];
+            414: components["responses"]["TextFailure"];
             421: components["responses"]["TextFailure"];
+            429: components["responses"]["TextFailure"];
+            431: components["responses"]["TextFailure"];
             500: components["responses"]["TextFailure"];
             502: components["responses"]["TextFailure"];
             503: components["responses"]["TextFailure"];
@@ -7260,7 +7462,10 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7311,7 +7516,10 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7362,7 +7570,10 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7413,7 +7624,10 @@ export interface operations {
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
             413: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7467,7 +7681,10 @@ export interface operations {
             403: components["responses"]["DetailFailure"];
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7521,7 +7738,10 @@ export interface operations {
             403: components["responses"]["DetailFailure"];
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7610,8 +7830,11 @@ export interface operations {
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7700,8 +7923,11 @@ export interface operations {
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7779,8 +8005,11 @@ export interface operations {
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7858,8 +8087,11 @@ export interface operations {
             404: components["responses"]["DetailFailure"];
             405: components["responses"]["DetailFailure"];
             412: components["responses"]["DetailFailure"];
+            414: components["responses"]["DetailFailure"];
             416: components["responses"]["DetailFailure"];
             421: components["responses"]["DetailFailure"];
+            429: components["responses"]["DetailFailure"];
+            431: components["responses"]["DetailFailure"];
             500: components["responses"]["DetailFailure"];
             502: components["responses"]["DetailFailure"];
             503: components["responses"]["DetailFailure"];
@@ -7886,7 +8118,10 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7910,7 +8145,10 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7937,7 +8175,10 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7964,7 +8205,10 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -7991,7 +8235,10 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             /** @description No store answers, or the service is about to stop. */
             503: {
@@ -8031,7 +8278,10 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             /** @description No store answers, or the service is about to stop. */
             503: {
@@ -8079,7 +8329,10 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -8114,7 +8367,10 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -8151,7 +8407,10 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -8188,7 +8447,10 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             405: components["responses"]["MethodNotAllowed"];
+            414: components["responses"]["UrlTooLong"];
             421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };
     };

@@ -10,15 +10,18 @@ import type { Problem } from './problem.ts'
 /** Answers with a failure, in the form that the clients of some URLs expect. */
 export type SendFailure = (request: Request, response: Response, problem: Problem) => void
 
+/** Makes a failure known to operators. */
+export type Report = (error: AppError, request: IncomingMessage, requestId: string) => void
+
 /** The last middleware: every failure becomes a problem, or what `formOf` has for its URL, or, once bytes were sent, a broken connection. */
 export function failures(
-  logger: Logger,
+  report: Report,
   formOf: (request: Request) => SendFailure | undefined,
 ): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = toAppError(thrown)
     const id = requestIdOf(request, response)
-    logFailure(logger, error, request, id)
+    report(error, request, id)
     if (response.headersSent || response.destroyed) response.destroy()
     else (formOf(request) ?? sendProblem)(request, response, problemOf(error, id))
   }
@@ -39,6 +42,7 @@ export function logFailure(
       op: error.op,
       path: error.path,
       trouble: error.trouble,
+      limit: error.limit,
       err: error.cause,
     },
     error.message,

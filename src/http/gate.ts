@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { RunReference } from '../runs/layout.ts'
+import { nameCaller } from './caller.ts'
 import { peerOf, type Peer } from './peer.ts'
 
 /** Rights. To write is to add files and to replace what is there; to delete is to take files away. */
@@ -29,6 +30,9 @@ export interface Caller {
   judge(access: Access, signal: AbortSignal): Promise<Verdict>
 }
 
+/** The name of everybody who says nothing. */
+export const ANONYMOUS = 'anonymous'
+
 export interface Authority {
   /** Who sends `request`. Rejects with Unauthenticated where that has to be said and is not, or is not true; with Unavailable where it cannot be known. */
   recognise(request: IncomingMessage, signal: AbortSignal): Promise<Caller>
@@ -54,6 +58,10 @@ export function callerOf(
   if (known !== undefined) return known
   const caller = authority.recognise(request, signal)
   recognised.set(request, caller)
+  caller.then(
+    ({ name }) => name !== ANONYMOUS && nameCaller(request, name),
+    () => undefined,
+  )
   return caller
 }
 

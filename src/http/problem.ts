@@ -1,6 +1,6 @@
 // The one table from error kinds to status codes, and errors as application/problem+json (RFC 9457).
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
 import type { ErrorKind, StoreTrouble } from '../errors.ts'
@@ -28,11 +28,14 @@ const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string
   Locked: [423, 'Not now'],
   RangeNotSatisfiable: [416, 'The range lies outside'],
   TooLarge: [413, 'Too large'],
+  UrlTooLong: [414, 'The URL is too long'],
+  HeaderTooLarge: [431, 'The header is too large'],
   UnsupportedMediaType: [415, 'The body is of a kind that is not taken'],
   TimedOut: [408, 'The body did not come in time'],
   NoSpace: [507, 'The store is full'],
   Unsupported: [405, 'The method is not allowed'],
   RateLimited: [503, 'Busy'],
+  CallerLimited: [429, 'Too much at once'],
   Unavailable: [503, 'The store is unavailable'],
   Aborted: [503, 'The request was broken off'],
   Internal: [500, 'An error of the service'],
@@ -194,9 +197,9 @@ export function sendFailure(
 }
 
 /** What Node's parser says of a message that it does not take, by the error's code; everything else is a bad request. */
-const UNPARSED: Readonly<Record<string, readonly [status: string, detail: string]>> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The header of the request is too large.'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not come to its end in time.'],
+const UNPARSED: Readonly<Record<string, readonly [kind: ErrorKind, detail: string]>> = {
+  HPE_HEADER_OVERFLOW: ['HeaderTooLarge', 'The header of the request is too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['TimedOut', 'The request did not come to its end in time.'],
 }
 
 /** How long a client may take to read what it did wrong. */
@@ -233,12 +236,12 @@ export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, bef
 }
 
 function unparsedText({ code = '' }: NodeJS.ErrnoException): string {
-  const [status, detail] = UNPARSED[code] ?? ['400 Bad Request', 'This is not a valid HTTP/1.1 request.']
+  const [kind, detail] = UNPARSED[code] ?? ['InvalidArgument', 'This is not a valid HTTP/1.1 request.']
   const requestId = randomUUID()
-  const problem = problemOf(new AppError('InvalidArgument', detail), requestId)
-  const body = problemText({ ...problem, status: Number.parseInt(status) })
+  const problem = problemOf(new AppError(kind, detail), requestId)
+  const body = problemText(problem)
   return (
-    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
     `X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`
   )
 }

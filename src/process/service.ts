@@ -18,6 +18,12 @@ export interface ServedApp {
   readonly handler: RequestListener
   /** Answers what could not be parsed as a request, or did not come in time. */
   readonly clientError: (error: Error, socket: Duplex) => void
+  /** Connections at which no more are accepted. */
+  readonly maxConnections: number
+  /** Whether a new connection is one too many, so that idle ones should make room. */
+  connected(socket: Socket): boolean
+  /** A connection was not accepted. */
+  dropped(): void
   drain(): void
   close(): Promise<void>
 }
@@ -34,6 +40,9 @@ const CHECK_MS = 2_000
 const SWEEP_MS = 100
 /** While draining, how long a connection without any request may still send one. */
 const UNUSED_GRACE_MS = 1_000
+
+/** How often idle connections are closed where there are too many; each time all are looked at. */
+const MAKE_ROOM_MS = 1_000
 
 /** What Node emits in place of `request` for one that has an Expect. */
 const EXPECTING = ['checkContinue', 'checkExpectation'] as const
@@ -81,6 +90,9 @@ export class Service {
     server.on('clientError', app.clientError)
     // The app asks for bodies itself, when it knows that it wants them.
     for (const event of EXPECTING) server.on(event, app.handler)
+    // Fields beyond a number would be left out, and nobody know of them: the app counts and refuses them.
+    server.maxHeadersCount = 0
+    limitConnections(server, app)
     const unused = trackUnused(server)
     try {
       await listening(server, host, port)
@@ -131,6 +143,19 @@ function trackUnused(server: Server): ReadonlySet<Socket> {
   for (const event of ['request', ...EXPECTING])
     server.on(event, (request: IncomingMessage) => unused.delete(request.socket))
   return unused
+}
+
+function limitConnections(server: Server, app: ServedApp): void {
+  server.maxConnections = app.maxConnections
+  // Another worker is not asked to take it: it may have as many.
+  Object.assign(server, { dropMaxConnection: true })
+  let madeRoomAtMs = -Infinity
+  server.on('connection', (socket: Socket) => {
+    if (!app.connected(socket) || performance.now() - madeRoomAtMs < MAKE_ROOM_MS) return
+    madeRoomAtMs = performance.now()
+    server.closeIdleConnections()
+  })
+  server.on('drop', () => app.dropped())
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {

@@ -130,6 +130,7 @@ export function renamed(error: AppError, path: ArtifactPath): AppError {
     path,
     temporary: error.temporary,
     ...(error.trouble !== undefined && { trouble: error.trouble }),
+    ...(error.limit !== undefined && { limit: error.limit }),
     cause: error,
   })
 }

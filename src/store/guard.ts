@@ -181,7 +181,7 @@ export class Guard {
     return new AppError(
       'Unavailable',
       `The outputs store '${this.#connection}' has too many operations under way: try again shortly.`,
-      { op, path },
+      { op, path, limit: 'store.maxOperations' },
     )
   }
 

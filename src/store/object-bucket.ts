@@ -187,7 +187,7 @@ export class ObjectBucket {
       throw new AppError(
         'RateLimited',
         `All connections to the outputs store '${this.#name}' are in use: try again shortly.`,
-        { cause: error },
+        { cause: error, limit: 'store connections' },
       )
     }
   }

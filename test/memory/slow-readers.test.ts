@@ -48,7 +48,9 @@ describe.skipIf(!hasProc)('measuring memory in /proc (Linux only)', () => {
     ])(
       'grows by less than 150 MiB with %d slow readers of %s, and serves others',
       async (count, _what, target) => {
-        service = await startProcess(folder.root, { env: { ARCHIVES_MAX_IN_PROGRESS: '200' } })
+        service = await startProcess(folder.root, {
+          env: { ARCHIVES_MAX_IN_PROGRESS: '200', LIMITS_ARCHIVES_PER_CALLER: '200' },
+        })
         const { url, port } = service
         await ask(`${url}${RUN_URL}small.txt`)
         const idle = service.memory().resident

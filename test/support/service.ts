@@ -54,7 +54,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       runs: ['{uuid}'],
     }),
     store: grouped('store', { maxOperations: 48, deadlineMs: 30_000 }),
-    archives: grouped('archives', { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 64 }),
+    archives: grouped('archives', { maxEntries: 1_000_000, maxBytes: 1024 ** 4, maxInProgress: 128 }),
     uploads: grouped('uploads', {
       maxBytes: 5 * 1024 ** 4,
       idleTimeoutMs: 60_000,
@@ -62,6 +62,20 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       maxUnpackedBytes: 1024 ** 4,
       maxRatio: 200,
       expireAfterMs: 86_400_000,
+    }),
+    limits: grouped('limits', {
+      connections: 8192,
+      requests: 4096,
+      requestsPerCaller: 1024,
+      archivesPerCaller: 64,
+      listings: 512,
+      listingsPerCaller: 256,
+      logs: 128,
+      logsPerCaller: 64,
+      uploads: 512,
+      uploadsPerCaller: 256,
+      urlBytes: 56 * 1024,
+      headerFields: 200,
     }),
     digests: grouped('digests', { maxBytes: 64 * 1024 ** 2 }),
   }
@@ -74,9 +88,10 @@ export async function startService(
   store?: ArtifactStore | ReadonlyMap<string, ArtifactStore>,
   {
     authority,
+    onLimit,
     logs,
     logger = pino({ level: 'silent' }),
-  }: Pick<AppDependencies, 'authority'> & {
+  }: Pick<AppDependencies, 'authority' | 'onLimit'> & {
     readonly logs?: ArtifactStore | undefined
     readonly logger?: Logger
   } = {},
@@ -88,11 +103,14 @@ export async function startService(
     logger,
     description,
     ...(authority && { authority }),
+    ...(onLimit && { onLimit }),
     ...(store && { stores: { outputs, ...(logs && { logs }) } }),
   })
   const server = createServer({ requestTimeout: 0 }, app.handler)
     .on('clientError', app.clientError)
     .on('checkContinue', app.handler)
+    .on('connection', app.connected)
+  server.maxHeadersCount = 0
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {

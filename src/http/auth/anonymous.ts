@@ -1,11 +1,11 @@
 // Callers who say nothing of themselves, or to whom nobody listens.
 import { AppError } from '../../errors.ts'
-import type { Authority, Caller } from '../gate.ts'
+import { ANONYMOUS, type Authority, type Caller } from '../gate.ts'
 
 /** Everybody who can reach the service: reads everything and, with `changes`, may change everything too. */
 export function anonymous(changes: boolean): Caller {
   return {
-    name: 'anonymous',
+    name: ANONYMOUS,
     seesAll: true,
     judge: ({ action }) =>
       action === 'read' || changes ? Promise.resolve('allowed') : Promise.reject(changesOff()),

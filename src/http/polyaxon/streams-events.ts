@@ -79,8 +79,9 @@ export async function answerResources(asked: PolyaxonAsked): Promise<void> {
   })
 }
 
-function answerJson(asked: PolyaxonAsked, json: () => AsyncGenerator<string>): Promise<void> {
-  return untilUnchanged(asked, () => sendJsonText(asked, json()))
+async function answerJson(asked: PolyaxonAsked, json: () => AsyncGenerator<string>): Promise<void> {
+  asked.dependencies.limits.logs.take(asked.request, asked.response)
+  await untilUnchanged(asked, () => sendJsonText(asked, json()))
 }
 
 function checkKind(kind: string): void {

@@ -11,8 +11,9 @@ import { runOf, type PolyaxonAsked } from './asked.ts'
  * about a cache, which is not here.
  */
 export async function answerLogs(asked: PolyaxonAsked): Promise<void> {
-  const { parameters, response, signal } = asked
+  const { request, parameters, response, signal, dependencies } = asked
   const query = { lastTime: lastTimeOf(parameters.text('last_time')), lastFile: parameters.text('last_file') }
+  dependencies.limits.logs.take(request, response)
   try {
     await untilUnchanged(asked, async () => {
       const { store } = await runOf(asked)

@@ -23,6 +23,7 @@ export async function answerStreamsUpload(asked: PolyaxonAsked, kind: UploadKind
   const { request, response, dependencies, signal } = asked
   checkWhole(request, response)
   if (!isForm(request.headers)) throw noFile()
+  dependencies.limits.uploads.take(request, response)
   const run = await writableRun(asked)
   const upload = new FormUpload(asked, run, kind)
   try {

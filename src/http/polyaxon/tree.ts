@@ -40,7 +40,8 @@ export async function answerTree(
   path: ArtifactPath,
   { form, listsFile }: { readonly form: TreeForm; readonly listsFile: boolean },
 ): Promise<void> {
-  const { method, signal } = asked
+  const { request, response, method, signal, dependencies } = asked
+  dependencies.limits.listings.take(request, response)
   const source = { folder: path, list: (options = {}) => run.store.list(path, options) }
   const listing = matching(source, { recursive: false, glob: undefined }, { signal })
   const batches = await begun(listing, method).catch((error: unknown) => {

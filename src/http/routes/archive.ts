@@ -34,7 +34,8 @@ export async function answerSelection(
     format,
   }: Pick<ArchiveRequest, 'folder' | 'selection' | 'filename' | 'format'>,
 ): Promise<void> {
-  const { query, signal, dependencies } = asked
+  const { request: message, response, query, signal, dependencies } = asked
+  dependencies.limits.archives.take(message, response)
   const request = {
     folder,
     format,

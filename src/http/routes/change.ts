@@ -14,6 +14,7 @@ export async function answerChange(asked: Asked, run: Run, target: ArtifactTarge
   await run.store.checkWritable({ signal: asked.signal })
   switch (asked.method) {
     case 'PUT':
+      takeUpload(asked)
       return target.slash ? answerUnpacking(asked, run, target.path) : answerUpload(asked, run, target.path)
     case 'DELETE':
       return answerRemoval(asked, run, target)
@@ -24,8 +25,10 @@ export async function answerChange(asked: Asked, run: Run, target: ArtifactTarge
 
 async function changeFolder(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
   const { archive, delete: removes } = asked.query
-  if (archive === undefined && removes !== true && isForm(asked.request.headers))
+  if (archive === undefined && removes !== true && isForm(asked.request.headers)) {
+    takeUpload(asked)
     return answerForm(asked, run, target.path)
+  }
   if (removes !== true || archive !== undefined)
     throw new AppError(
       'InvalidArgument',
@@ -33,4 +36,8 @@ async function changeFolder(asked: Asked, run: Run, target: ArtifactTarget): Pro
       { op: 'resolve' },
     )
   return answerRemovals(asked, run, target.path)
+}
+
+function takeUpload({ request, response, dependencies }: Asked): void {
+  dependencies.limits.uploads.take(request, response)
 }

@@ -24,7 +24,8 @@ interface Opened {
 
 /** Fails as the source does before anything is sent; later failures break the connection, or end NDJSON with an error line. */
 export async function answerListing(asked: Asked, folder: ListedFolder, source: ListSource): Promise<void> {
-  const { request, response, method, signal } = asked
+  const { request, response, method, signal, dependencies } = asked
+  dependencies.limits.listings.take(request, response)
   const choice = chooseFormat(asked.query.format, request.headers.accept)
   const query = listingRequest(asked.query)
   const opened = givenWhole(choice, query)

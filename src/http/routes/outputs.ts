@@ -11,6 +11,7 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
 import { transferSignal } from '../exchange.ts'
+import type { Limits } from '../limits.ts'
 import { methodRefused } from '../methods.ts'
 import { admitted, type Guarded } from '../admission.ts'
 import { actionsOf, isChange } from '../changes.ts'
@@ -35,6 +36,7 @@ export interface OutputsDependencies extends Guarded {
   readonly digests: Digests
   readonly notebooks: Notebooks
   readonly uploads: Config['uploads']
+  readonly limits: Limits
   /** Checks the query against the API description, after which `queryOf` gives it, and `bodyOf` the body. */
   readonly validate: RequestHandler
   /** The problem to show for an error that ends a listing on its way, also logged. */

@@ -9,6 +9,7 @@ import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { admitted, noSuchConnection, type Guarded } from '../admission.ts'
 import type { ExpectedDigest } from '../expected-digests.ts'
+import type { Limits } from '../limits.ts'
 import { pour } from '../receive.ts'
 import { uploadChecksum } from '../tus-fields.ts'
 import type { Turn, Turns } from '../turns.ts'
@@ -21,6 +22,7 @@ export interface ResumableDependencies extends Guarded {
   readonly resumable: ReadonlyMap<string, ResumableUploads>
   readonly turns: Turns
   readonly uploads: Config['uploads']
+  readonly limits: Limits
   readonly validate: RequestHandler
   /** Ends what goes on although its client may be gone. */
   readonly closing: AbortSignal
@@ -69,6 +71,7 @@ export function announced({ request, dependencies }: Asked, upload: Upload): Ann
 export async function append(asked: AskedOfUpload, upload: Upload): Promise<Upload> {
   const { request, response, uploads, dependencies, signal, turn } = asked
   const { size, limit, digests } = announced(asked, upload)
+  dependencies.limits.uploads.take(request, response)
   const writer = uploads.append(upload, limit, digests.length > 0)
   try {
     await pour(bodyBytes(request, response), writer, {
