@@ -30,6 +30,7 @@ import { answerHealth, document } from './http/routes/operations.ts'
 import { answerOutputs, type OutputsDependencies } from './http/routes/outputs.ts'
 import { readiness } from './http/routes/readiness.ts'
 import { createUploads } from './http/uploads.ts'
+import { Watchdog, type Unacknowledged } from './http/watchdog.ts'
 import { createRequestValidator } from './http/validate.ts'
 import { RunLogs } from './runs/run-logs.ts'
 import { Runs } from './runs/runs.ts'
@@ -37,9 +38,8 @@ import { openStores } from './store/open.ts'
 import type { ArtifactStore } from './store/store.ts'
 import { keepSwept, LEFT_MS, type Sweep, type SweepingReports } from './store/sweeping.ts'
 
-/** A list of paths, as a form or JSON. */
-const MAX_BODY_BYTES = 1024 * 1024
-const MAX_BODY_MS = 60_000
+/** Bounds of a list of paths, as a form or JSON. */
+const LISTS = { maxBodyBytes: 1024 * 1024, maxBodyMs: 60_000 }
 
 export interface AppDependencies {
   readonly config: Config
@@ -50,6 +50,8 @@ export interface AppDependencies {
   readonly stores?: Stores
   /** Called whenever something is refused or ended because as much was under way as may be, with the setting that says so. */
   readonly onLimit?: (limit: string) => void
+  /** What the system knows of connections; nothing unless given. */
+  readonly unacknowledged?: () => Promise<Unacknowledged>
   /** Instead of the one that the configuration describes. */
   readonly authority?: Authority
 }
@@ -85,12 +87,10 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const gate = gateOf(dependencies)
   const app = bareApp()
   const base = config.server.basePath || '/'
-  const validate = createRequestValidator(description, {
-    maxBodyBytes: MAX_BODY_BYTES,
-    maxBodyMs: MAX_BODY_MS,
-  })
+  const validate = createRequestValidator(description, LISTS)
   const limits = createLimits(config)
   const report = reportOf(dependencies)
+  const watchdog = watchdogOf(dependencies)
   const accepted = new ConnectionLimit(config.limits.connections)
   const isOpen = dependencies.authority === undefined
   app.use(...arrival({ config, isOpen, connections: accepted, requests: limits.requests }))
@@ -120,13 +120,14 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use(failures(report, formOf(config)))
 
   return {
-    ...entry(app, config.server, accepted),
+    ...entry(app, config.server, { connections: accepted, watchdog }),
     dropped: () => dependencies.onLimit?.(CONNECTIONS),
     drain: () => {
       draining = true
     },
     close: async () => {
       closing.abort(new AppError('Aborted', 'The service ends.'))
+      watchdog.stop()
       await uploads.ended()
       gate.authority.close?.()
       await closeAll({ outputs: stores, ...(logs && { logs }) })
@@ -284,6 +285,14 @@ function treeOf(url: string): (typeof TREES)[number] | undefined {
 /** How failures are told at a URL, where that is not as problems. */
 function formOf({ server: { basePath } }: Config): (request: Request) => SendFailure | undefined {
   return ({ originalUrl }) => treeOf(originalUrl.slice(basePath.length))?.[2]
+}
+
+function watchdogOf({ config: { limits }, onLimit, unacknowledged }: AppDependencies): Watchdog {
+  return new Watchdog({
+    idleMs: limits.idleTimeoutMs,
+    unacknowledged: unacknowledged ?? (() => Promise.resolve(() => undefined)),
+    onIdle: () => onLimit?.('limits.idleTimeout'),
+  })
 }
 
 function reportOf({ logger, onLimit }: AppDependencies): Report {

@@ -76,6 +76,8 @@ export interface Config {
     readonly logsPerCaller: number
     readonly uploads: number
     readonly uploadsPerCaller: number
+    /** How long a client may take nothing of what is sent. */
+    readonly idleTimeoutMs: number
     /** Bytes of a URL with its query. */
     readonly urlBytes: number
     readonly headerFields: number

@@ -193,6 +193,7 @@ function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>):
       logsPerCaller: values['limits.logsPerCaller'],
       uploads: values['limits.uploads'],
       uploadsPerCaller: values['limits.uploadsPerCaller'],
+      idleTimeoutMs: values['limits.idleTimeout'],
       urlBytes: values['limits.urlBytes'],
       headerFields: values['limits.headerFields'],
     },

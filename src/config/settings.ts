@@ -287,6 +287,13 @@ export const SETTINGS = {
     env: 'LIMITS_UPLOADS_PER_CALLER',
     meaning: 'The same for one caller, who is answered 429.',
   }),
+  'limits.idleTimeout': setting({
+    type: duration(1_000, 24 * 3_600_000),
+    default: 5 * 60_000,
+    env: 'LIMITS_IDLE_TIMEOUT',
+    meaning:
+      'How long a client may take nothing of what is sent to it before the transfer is broken off. There is no limit on how long one takes as a whole: a client that goes on is served however slow it is, as far as its system tells of what it takes, which most do some hundred KiB at a time.',
+  }),
   'limits.urlBytes': setting({
     type: size,
     default: 56 * 1024,

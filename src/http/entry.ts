@@ -9,6 +9,7 @@ import type { ConnectionLimit } from './connection-limit.ts'
 import { requestIdOf } from './exchange.ts'
 import { rememberPeers } from './peer.ts'
 import { refuseUnparsed } from './problem.ts'
+import type { Watchdog } from './watchdog.ts'
 
 export interface Entry {
   /** Connections at which the server is to accept no more. */
@@ -29,7 +30,7 @@ export interface Entry {
 export function entry(
   app: Express,
   { trustedProxies }: Pick<Config['server'], 'trustedProxies'>,
-  connections: ConnectionLimit,
+  { connections, watchdog }: { readonly connections: ConnectionLimit; readonly watchdog: Watchdog },
 ): Entry {
   const rememberPeer = rememberPeers(trustedProxies)
   const last = new WeakMap<Duplex, ServerResponse>()
@@ -40,6 +41,7 @@ export function entry(
       last.set(request.socket, response)
       requestIdOf(request, response)
       boundUnread(request, response)
+      watchdog.watch(response)
       takeWholeUrl(request)
       rememberPeer(request)
       const begin = (): void => {

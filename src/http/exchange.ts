@@ -19,6 +19,8 @@ export function requestIdOf(request: IncomingMessage, response: ServerResponse):
   return id
 }
 
+const transfers = new WeakMap<ServerResponse, AbortController>()
+
 /** A signal that aborts when the connection closes before the response was finished. */
 export function transferSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController()
@@ -26,7 +28,20 @@ export function transferSignal(response: ServerResponse): AbortSignal {
     if (!response.writableFinished)
       controller.abort(new AppError('Aborted', 'The client closed the connection.'))
   }
+  transfers.set(response, controller)
   if (response.destroyed) stop()
   else response.once('close', stop)
   return controller.signal
+}
+
+/**
+ * Ends the connection at once; with `reason`, that is what ends the transfer.
+ *
+ * By a reset, not an orderly close: to a client without a length (HTTP/1.0) a close would look like the end of the body.
+ */
+export function breakOff(response: ServerResponse, reason?: AppError): void {
+  if (reason !== undefined) transfers.get(response)?.abort(reason)
+  const { socket } = response
+  if (socket === null) response.destroy()
+  else socket.resetAndDestroy()
 }

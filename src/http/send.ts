@@ -4,6 +4,7 @@ import type { Representation } from '../content/representation.ts'
 import { AppError } from '../errors.ts'
 import type { Buffers } from '../store/store.ts'
 import { TransferBuffers } from './buffers.ts'
+import { breakOff } from './exchange.ts'
 import type { Plan } from './plan.ts'
 
 /** Bodies up to this size are read into one buffer of their own and leave in one write. */
@@ -128,13 +129,6 @@ async function writeBody(
     if (response.headersSent || response.destroyed) breakOff(response)
     throw error
   }
-}
-
-/** A reset, not an orderly close: to a client without a length (HTTP/1.0) a close would look like the end of the body. */
-function breakOff(response: ServerResponse): void {
-  const { socket } = response
-  if (socket === null) response.destroy()
-  else socket.resetAndDestroy()
 }
 
 /** One write under way at a time; its failure, or the end of the connection, rejects `idle`. */

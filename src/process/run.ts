@@ -19,6 +19,7 @@ import { onStop } from './signals.ts'
 import { StartFailure } from './start-failure.ts'
 import { makeMissingSample } from './store-folder.ts'
 import { superviseWorkers } from './supervisor.ts'
+import { readUnacknowledged } from './unacknowledged.ts'
 import { becomeWorker } from './worker.ts'
 
 /** Resolves when the service is up, or when there is nothing to start and the exit code is set. */
@@ -96,7 +97,11 @@ async function startWorker(config: Config, logger: Logger): Promise<void> {
 
 async function listen(config: Config, logger: Logger): Promise<Service> {
   const description = readFileSync(new URL('../../openapi/openapi.yaml', import.meta.url), 'utf8')
-  return Service.listen(await createApp({ config, logger, description }), config.server, logger)
+  return Service.listen(
+    await createApp({ config, logger, description, unacknowledged: readUnacknowledged }),
+    config.server,
+    logger,
+  )
 }
 
 function version(): string {

@@ -74,6 +74,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       logsPerCaller: 64,
       uploads: 512,
       uploadsPerCaller: 256,
+      idleTimeoutMs: 300_000,
       urlBytes: 56 * 1024,
       headerFields: 200,
     }),
