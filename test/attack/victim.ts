@@ -1,5 +1,5 @@
 // What is attacked: the service over stores with secrets all around the runs that clients may reach, on each kind of store.
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { GetObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -183,8 +183,11 @@ function loggedErrors(log: string): string[] {
     .filter(line => /^\{"level":[56]0/.test(line) || (line !== '' && !line.startsWith('{')))
 }
 
+/** In memory where there is a place for that: with thousands of small files, waiting for a disk would take most of the time. */
+const SHARED_MEMORY = '/dev/shm'
+
 class TreeGround implements Ground {
-  readonly tree = new Tree()
+  readonly tree = new Tree(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : undefined)
   /** Contents by path, size and times. */
   readonly #known = new Map<string, string>()
 
