@@ -2,7 +2,6 @@
 import express from 'express'
 import type { Express, Request, RequestHandler, Response } from 'express'
 import type { Logger } from 'pino'
-import { isLoopback } from './config/address.ts'
 import { allStores, type Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
 import { Digests } from './content/digest.ts'
@@ -16,7 +15,7 @@ import { parseDescription } from './http/description.ts'
 import { entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
 import { failures, logFailure, type Report, type SendFailure } from './http/failures.ts'
-import { openToAll } from './http/auth/anonymous.ts'
+import { configuredAuthority } from './http/auth/configured.ts'
 import type { Authority, Gate } from './http/gate.ts'
 import { createLimits } from './http/limits.ts'
 import { methodRefused } from './http/methods.ts'
@@ -84,7 +83,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const resumable = resumableUploads(stores, config)
   keepAllSwept(stores, resumable, logger, closing.signal)
 
-  const gate = gateOf(dependencies)
+  const gate = await gateOf(dependencies)
   const app = bareApp()
   const base = config.server.basePath || '/'
   const validate = createRequestValidator(description, LISTS)
@@ -92,7 +91,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const report = reportOf(dependencies)
   const watchdog = watchdogOf(dependencies)
   const accepted = new ConnectionLimit(config.limits.connections)
-  const isOpen = dependencies.authority === undefined
+  const isOpen = gate.authority.isOpen === true
   app.use(...arrival({ config, isOpen, connections: accepted, requests: limits.requests }))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   app.use(base, artifacts({ config, report }, { connections, gate, validate, limits }, logs))
@@ -302,9 +301,11 @@ function reportOf({ logger, onLimit }: AppDependencies): Report {
   }
 }
 
-function gateOf({ config: { server }, authority }: AppDependencies): Gate {
-  const isOpenToChanges = isLoopback(server.host) || server.allowUnauthenticatedChanges
-  return { origins: new Set(server.corsOrigins), authority: authority ?? openToAll(isOpenToChanges) }
+async function gateOf({ config, logger, authority }: AppDependencies): Promise<Gate> {
+  return {
+    origins: new Set(config.server.corsOrigins),
+    authority: authority ?? (await configuredAuthority(config, logger)),
+  }
 }
 
 const onlyReading: RequestHandler = (request, response, next) => {

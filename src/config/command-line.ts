@@ -9,6 +9,8 @@ export interface CommandLine extends Source {
   readonly configFile: string | undefined
   /** `check` or `--check`: look at everything, start nothing. */
   readonly wantsCheck: boolean
+  /** `token`: make one, and start nothing. */
+  readonly wantsToken: boolean
   readonly wantsHelp: boolean
   readonly wantsVersion: boolean
 }
@@ -27,6 +29,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   const found: Found[] = []
   let configFile: string | undefined
   let wantsCheck = false
+  let wantsToken = false
   let wantsHelp = false
   let wantsVersion = false
   for (let i = 0; i < argv.length; i++) {
@@ -34,6 +37,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     if (flag === '--help' || flag === '-h') wantsHelp = true
     else if (flag === '--version') wantsVersion = true
     else if (argv[i] === '--check' || (argv[i] === 'check' && i === 0)) wantsCheck = true
+    else if (argv[i] === 'token' && i === 0) wantsToken = true
     else if (flag !== '--config' && !KEY_BY_FLAG.has(flag)) {
       faults.push({ where: flag, problem: unknownArgument(flag) })
       // What follows an unknown flag is most likely its value, and no second fault.
@@ -46,7 +50,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
       else found.push({ key, where: flag, value })
     }
   }
-  return { found, faults, configFile, wantsCheck, wantsHelp, wantsVersion }
+  return { found, faults, configFile, wantsCheck, wantsToken, wantsHelp, wantsVersion }
 }
 
 function splitFlag(argument: string): [flag: string, inline: string | undefined] {

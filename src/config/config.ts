@@ -8,9 +8,28 @@ export type RunKind = (typeof RUN_KINDS)[number]
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+/** Asymmetric ones only: a key that checks must not be able to sign. */
+export const JWT_ALGORITHMS = [
+  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
+  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
+] as const
+export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number]
+
+export interface JwtDefinition {
+  /** As `iss` has it, to the letter. */
+  readonly issuer: string
+  readonly audience: string
+  /** Undefined where the issuer's own description (OpenID Connect Discovery) says where the keys are. */
+  readonly jwksUrl?: string
+  /** The name of the claim that says what is granted, or the way to it through maps, with dots between. */
+  readonly claim: string
+  readonly algorithms: readonly JwtAlgorithm[]
+  readonly clockToleranceMs: number
+}
+
 export interface Config {
   readonly server: {
-    /** Address to listen on. Anything but loopback needs `allowUnauthenticated` as long as no authentication is configured. */
+    /** Address to listen on. Anything but loopback needs a way in `auth`, or `allowUnauthenticated`. */
     readonly host: string
     /** 0 takes a free port. */
     readonly port: number
@@ -18,8 +37,9 @@ export interface Config {
     readonly basePath: string
     /** Processes that answer requests; 'auto' is one for each core. */
     readonly workers: number | 'auto'
+    /** Whether who says nothing of itself may read everything. Where nobody is recognised, that is everybody; on loopback it then needs no such word. */
     readonly allowUnauthenticated: boolean
-    /** Whether changes need no authentication either, where others than this machine can reach `host`. */
+    /** The same of changes. */
     readonly allowUnauthenticatedChanges: boolean
     /** Other sites whose pages may use the service, as browsers write them in Origin. */
     readonly corsOrigins: readonly string[]
@@ -29,6 +49,13 @@ export interface Config {
     readonly trustedProxies: readonly string[]
     /** How long running transfers may go on after SIGTERM. */
     readonly drainTimeoutMs: number
+  }
+  /** The ways in which callers are recognised; without any, all are served alike. */
+  readonly auth: {
+    /** Absolute path of the file of tokens. */
+    readonly tokensFile?: string
+    /** Web tokens of an issuer. */
+    readonly jwt?: JwtDefinition
   }
   readonly logLevel: LogLevel
   /** The outputs stores by their names, at least one; the first is the default of `?connection=`. */

@@ -12,13 +12,17 @@ export function helpText(): string {
     const text = `${meaning} (${type.name}, default ${type.format(byDefault)})`
     return `  ${names.join('  ')}\n${wrapped(text.replaceAll('`', ''), HELP_WIDTH, '      ')}`
   })
-  return `Usage: polyaxon-outputs [check] [options]
+  return `Usage: polyaxon-outputs [check | token] [options]
 
 Serves the outputs of Polyaxon jobs and experiments over HTTP.
 
   check, --check
       Try the settings and every outputs store, print what each of them lets the service do, and
       exit without serving.
+
+  token
+      Print a new token to standard error, and to standard output its entry for the file of
+      auth.tokensFile, which has only the hash of it. Name and scopes are to be filled in.
 
   --config FILE  ${CONFIG_FILE_ENV}
       YAML file with settings, nested by the dots of their key paths (server: {port: 8000}).

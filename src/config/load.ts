@@ -1,14 +1,14 @@
 // Makes the effective configuration: defaults < file < environment < command line. All faults are reported at once.
 import { resolve } from 'node:path'
 import { EXTRA_THREADS } from '../store/local-batch.ts'
-import { isLoopback } from './address.ts'
+import { checkAuth } from './auth.ts'
 import { readCommandLine } from './command-line.ts'
 import type { LocalDefinition, StoreDefinition } from '../store/definition.ts'
 import { allStores, type Config } from './config.ts'
 import { checkConnection, type Checked } from './connection-check.ts'
 import { readConnections, type Connections } from './connections.ts'
 import { readEnvironment, type Environment } from './environment.ts'
-import { expectedFound, harmless, type Fault } from './fault.ts'
+import { expectedFound, type Fault } from './fault.ts'
 import { helpText } from './help.ts'
 import { outputsFolderFault } from './outputs-folder.ts'
 import { CONFIG_FILE_ENV, SETTING_KEYS, settingOf, type SettingKey, type Values } from './settings.ts'
@@ -33,7 +33,7 @@ export type Loaded =
       readonly warnings: readonly string[]
     }
   | { readonly outcome: 'help'; readonly help: string }
-  | { readonly outcome: 'version' }
+  | { readonly outcome: 'version' | 'token' }
   | { readonly outcome: 'faults'; readonly faults: readonly Fault[] }
 
 /** Threads that stores must leave free: for name resolution and the operations of the process itself. */
@@ -46,6 +46,7 @@ export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Load
   const commandLine = readCommandLine(argv)
   if (commandLine.wantsHelp) return { outcome: 'help', help: helpText() }
   if (commandLine.wantsVersion) return { outcome: 'version' }
+  if (commandLine.wantsToken) return { outcome: 'token' }
 
   const configFile = commandLine.configFile ?? env[CONFIG_FILE_ENV]
   const file =
@@ -78,8 +79,11 @@ export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Load
     ...(logs?.definition && { logs: logs.definition }),
   }
   const operations = storeOperations(values, allStores(definitions), env, chosen.get('store.maxOperations'))
-  const config = toConfig({ ...values, 'store.maxOperations': operations.most }, definitions)
-  faults.push(...combinationFaults(config, key => chosen.get(key)?.where ?? key), ...operations.faults)
+  const layouts = layoutsOf(values)
+  const served = { layouts, connections: definitions.connections.map(({ name }) => name) }
+  const auth = await checkAuth(values, chosen, cwd, served)
+  const config = toConfig({ ...values, 'store.maxOperations': operations.most }, definitions, auth.auth)
+  faults.push(...auth.faults, ...operations.faults)
   faults.push(...stores.faults, ...unused.faults)
   // One volume that is away is no reason to keep the others from being served; beside real faults it is named with them.
   const faultsOfStores = checked.flatMap(connection => connection.faults)
@@ -92,6 +96,7 @@ export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Load
     ...unused.warnings,
     ...outages.map(({ where, problem }) => `${where}: ${problem}; the store is unavailable until it is`),
     ...checked.flatMap(connection => connection.warnings),
+    ...auth.warnings,
   ]
   return { outcome: 'config', config: deepFreeze(config), check: commandLine.wantsCheck, warnings }
 }
@@ -145,7 +150,21 @@ function outputsPathConflicts(found: readonly Found[], stores: Connections): Fau
     }))
 }
 
-function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>): Config {
+function layoutsOf(values: Values): Config['layouts'] {
+  return {
+    experiments: values['layouts.experiments'],
+    jobs: values['layouts.jobs'],
+    builds: values['layouts.builds'],
+    groups: values['layouts.groups'],
+    runs: values['layouts.runs'],
+  }
+}
+
+function toConfig(
+  values: Values,
+  stores: Pick<Config, 'connections' | 'logs'>,
+  auth: Config['auth'],
+): Config {
   return {
     server: {
       host: values['server.host'],
@@ -159,15 +178,10 @@ function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>):
       trustedProxies: values['server.trustedProxies'],
       drainTimeoutMs: values['server.drainTimeout'],
     },
+    auth,
     logLevel: values.logLevel,
     ...stores,
-    layouts: {
-      experiments: values['layouts.experiments'],
-      jobs: values['layouts.jobs'],
-      builds: values['layouts.builds'],
-      groups: values['layouts.groups'],
-      runs: values['layouts.runs'],
-    },
+    layouts: layoutsOf(values),
     store: { maxOperations: values['store.maxOperations'], deadlineMs: values['store.deadline'] },
     archives: {
       maxEntries: values['archives.maxEntries'],
@@ -199,20 +213,6 @@ function toConfig(values: Values, stores: Pick<Config, 'connections' | 'logs'>):
     },
     digests: { maxBytes: values['digests.maxBytes'] },
   }
-}
-
-/** Faults of values that are fine one by one. */
-function combinationFaults(config: Config, where: (key: SettingKey) => string): Fault[] {
-  const faults: Fault[] = []
-  const { host, allowUnauthenticated } = config.server
-  if (!allowUnauthenticated && !isLoopback(host))
-    faults.push({
-      where: where('server.host'),
-      problem:
-        `'${harmless(host) ?? 'this address'}' can be reached from other machines, and no authentication is configured: use 127.0.0.1, or set ` +
-        'server.allowUnauthenticated: true (ALLOW_UNAUTHENTICATED=true, --allow-unauthenticated) to serve everybody who can reach it',
-    })
-  return faults
 }
 
 /**

@@ -1,11 +1,12 @@
 // The one table of settings. The parser, `--help` and the tables of the documentation are generated from it.
-import { LOG_LEVELS, type LogLevel } from './config.ts'
+import { JWT_ALGORITHMS, LOG_LEVELS, type LogLevel } from './config.ts'
 import { layoutTemplates } from './layout-template.ts'
 import {
   addresses,
   basePath,
   boolean,
   duration,
+  fileOrNone,
   filePath,
   folderOrNone,
   host,
@@ -14,7 +15,10 @@ import {
   integerOr,
   oneOf,
   origins,
+  severalOf,
   size,
+  textOrNone,
+  urlOrNone,
   type ValueType,
 } from './value.ts'
 
@@ -43,7 +47,8 @@ export const SETTINGS = {
     default: '127.0.0.1',
     env: 'HOST',
     flag: 'host',
-    meaning: 'Address to listen on. Anything but loopback needs `server.allowUnauthenticated`.',
+    meaning:
+      'Address to listen on. Anything but loopback needs a setting of `auth`, or `server.allowUnauthenticated`.',
   }),
   'server.port': setting({
     type: integer(0, 65535),
@@ -71,14 +76,15 @@ export const SETTINGS = {
     default: false,
     env: 'ALLOW_UNAUTHENTICATED',
     flag: 'allow-unauthenticated',
-    meaning: 'Serve everybody who can reach the address, without any authentication.',
+    meaning:
+      'Let who shows no credentials read everything. Without a setting of `auth` that is everybody who can reach the address; on loopback it is then so by itself.',
   }),
   'server.allowUnauthenticatedChanges': setting({
     type: boolean,
     default: false,
     env: 'ALLOW_UNAUTHENTICATED_CHANGES',
     meaning:
-      'Let everybody who can reach an address other than loopback upload and delete too. On loopback changes are always possible.',
+      'Let who shows no credentials upload and delete too. Without a setting of `auth` that is so on loopback by itself.',
   }),
   'server.corsOrigins': setting({
     type: origins,
@@ -107,6 +113,52 @@ export const SETTINGS = {
     env: 'DRAIN_TIMEOUT',
     meaning:
       'How long running transfers may go on after SIGTERM. Keep it below the grace period of whatever stops the service (30s in Kubernetes).',
+  }),
+  'auth.tokensFile': setting({
+    type: fileOrNone,
+    default: '',
+    env: 'AUTH_TOKENS_FILE',
+    meaning:
+      'File of the tokens that are let in, by their hashes, with what each gives the right to. It is read again when it changes.',
+  }),
+  'auth.jwt.issuer': setting({
+    type: urlOrNone,
+    default: '',
+    env: 'AUTH_JWT_ISSUER',
+    meaning: 'Issuer whose web tokens (JWT) are let in, as their `iss` has it.',
+  }),
+  'auth.jwt.audience': setting({
+    type: textOrNone,
+    default: '',
+    env: 'AUTH_JWT_AUDIENCE',
+    meaning:
+      'What the `aud` of these tokens must name, so that those for other services are worth nothing here.',
+  }),
+  'auth.jwt.jwksUrl': setting({
+    type: urlOrNone,
+    default: '',
+    env: 'AUTH_JWT_JWKS_URL',
+    meaning:
+      'Where the keys of the issuer are (JWKS). Without it, `/.well-known/openid-configuration` below the issuer says that.',
+  }),
+  'auth.jwt.claim': setting({
+    type: textOrNone,
+    default: 'scope',
+    env: 'AUTH_JWT_CLAIM',
+    meaning:
+      'Claim with what a token gives the right to, such as `outputs:read:ann/mnist`, or the way to it with dots, such as `resource_access.outputs.roles`.',
+  }),
+  'auth.jwt.algorithms': setting({
+    type: severalOf(JWT_ALGORITHMS),
+    default: JWT_ALGORITHMS,
+    env: 'AUTH_JWT_ALGORITHMS',
+    meaning: 'Signatures that are taken, all of them asymmetric ones.',
+  }),
+  'auth.jwt.clockTolerance': setting({
+    type: duration(0, 300_000),
+    default: 30_000,
+    env: 'AUTH_JWT_CLOCK_TOLERANCE',
+    meaning: "How far the issuer's clock may be from ours.",
   }),
   logLevel: setting<LogLevel>({
     type: oneOf(LOG_LEVELS),

@@ -140,6 +140,47 @@ export const folderOrNone: ValueType<string> = {
   format: path => (path === '' ? "''" : path),
 }
 
+/** The path of a file, or '' for none. */
+export const fileOrNone: ValueType<string> = { ...folderOrNone, expected: 'the path of a file' }
+
+/** Any text of one line; '' for none. */
+export const textOrNone: ValueType<string> = {
+  name: 'text',
+  expected: 'a text of one line, of at most 1000 characters',
+  parse: found =>
+    typeof found === 'string' && found.length <= 1000 && !/\p{Cc}/u.test(found) ? found : undefined,
+  format: text => (text === '' ? "''" : text),
+}
+
+/** The URL of something that is asked by HTTP, as written; '' for none. Passwords in URLs end up in logs. */
+export const urlOrNone: ValueType<string> = {
+  name: 'URL',
+  expected:
+    'a URL such as https://login.example.com/realms/polyaxon, without a user, a password or a fragment',
+  parse: found => {
+    if (found === '') return ''
+    if (typeof found !== 'string' || !/^https?:\/\/[^\s]+$/.test(found)) return undefined
+    const url = URL.parse(found)
+    return url !== null && url.username + url.password + url.hash === '' ? found : undefined
+  },
+  format: text => (text === '' ? "''" : text),
+}
+
+/** One or more of `words`, as a list, or as text with commas between them. */
+export function severalOf<Word extends string>(words: readonly Word[]): ValueType<readonly Word[]> {
+  return {
+    name: 'words',
+    expected: `some of ${words.join(', ')}, with commas between them`,
+    parse: found => {
+      const listed: unknown = typeof found === 'string' ? found.split(',').map(each => each.trim()) : found
+      if (!Array.isArray(listed) || listed.length === 0) return undefined
+      const known = listed.map(each => words.find(word => word === each))
+      return known.every(each => each !== undefined) ? known : undefined
+    },
+    format: list => `[${list.join(', ')}]`,
+  }
+}
+
 /** '' or `/prefix` of unreserved URL characters (RFC 3986 2.3), so that it is the same encoded and decoded. */
 export const basePath: ValueType<string> = {
   name: 'URL path',

@@ -1882,9 +1882,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The request does not say who sends it, or not truly. `WWW-Authenticate` names the ways to say it. */
+        Unauthenticated: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
-         * @description It exists but may not be read; for an archive, `path` names the member. Or nothing may be changed - the store is read-only, the request comes from a page of another site, or changes without
-         *     authentication are switched off.
+         * @description It exists but may not be read; for an archive, `path` names the member. Or nothing may be changed - the store is read-only, the request comes from a page of another site, changes without
+         *     authentication are switched off, or the caller has no right to it.
          */
         Forbidden: {
             headers: {
@@ -2702,6 +2715,11 @@ export interface components {
     };
     headers: {
         /**
+         * @description Bearer for programs that have a token; Basic, whose password is the token, where it does not disturb a page with a login of its own.
+         * @example Bearer realm="polyaxon-outputs"
+         */
+        "WWW-Authenticate": string;
+        /**
          * @description `bytes` where ranges can be asked for, `none` where not (RFC 9110 section 14.3).
          * @example bytes
          */
@@ -2917,6 +2935,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -2979,6 +2998,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3047,6 +3067,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3115,6 +3136,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3188,6 +3210,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3261,6 +3284,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3339,6 +3363,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3417,6 +3442,7 @@ export interface operations {
             200: components["responses"]["Listing"];
             301: components["responses"]["FolderRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3563,6 +3589,7 @@ export interface operations {
             301: components["responses"]["FolderRedirect"];
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3658,6 +3685,7 @@ export interface operations {
         responses: {
             200: components["responses"]["Unpacked"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3758,6 +3786,7 @@ export interface operations {
             201: components["responses"]["FormStored"];
             303: components["responses"]["BackToFolder"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3831,6 +3860,7 @@ export interface operations {
         responses: {
             204: components["responses"]["Removed"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -3979,6 +4009,7 @@ export interface operations {
             301: components["responses"]["FolderRedirect"];
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4133,6 +4164,7 @@ export interface operations {
             301: components["responses"]["FolderRedirect"];
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4233,6 +4265,7 @@ export interface operations {
         responses: {
             200: components["responses"]["Unpacked"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4338,6 +4371,7 @@ export interface operations {
             201: components["responses"]["FormStored"];
             303: components["responses"]["BackToFolder"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4416,6 +4450,7 @@ export interface operations {
         responses: {
             204: components["responses"]["Removed"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4569,6 +4604,7 @@ export interface operations {
             301: components["responses"]["FolderRedirect"];
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4739,6 +4775,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             307: components["responses"]["StoreRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4830,6 +4867,7 @@ export interface operations {
             201: components["responses"]["Created"];
             204: components["responses"]["Replaced"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4919,6 +4957,7 @@ export interface operations {
             201: components["responses"]["TransferCreated"];
             204: components["responses"]["TransferReplaced"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -4999,6 +5038,7 @@ export interface operations {
         responses: {
             204: components["responses"]["Removed"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -5168,6 +5208,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             307: components["responses"]["StoreRedirect"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
@@ -5221,6 +5262,7 @@ export interface operations {
         responses: {
             201: components["responses"]["UploadCreated"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
@@ -5281,6 +5323,7 @@ export interface operations {
         responses: {
             204: components["responses"]["UploadRemoved"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             414: components["responses"]["UrlTooLong"];
@@ -5340,6 +5383,7 @@ export interface operations {
         responses: {
             200: components["responses"]["UploadState"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
@@ -5393,6 +5437,7 @@ export interface operations {
         responses: {
             204: components["responses"]["UploadAppended"];
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["OffsetMismatch"];

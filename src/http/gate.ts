@@ -1,13 +1,12 @@
 // The one gate of all URL surfaces: who asks, and what that caller may do to a run.
 import type { IncomingMessage } from 'node:http'
+import type { Right } from '../config/grant.ts'
 import { AppError } from '../errors.ts'
 import type { RunReference } from '../runs/layout.ts'
 import { nameCaller } from './caller.ts'
 import { peerOf, type Peer } from './peer.ts'
 
-/** Rights. To write is to add files and to replace what is there; to delete is to take files away. */
-export const ACTIONS = ['read', 'write', 'delete'] as const
-export type Action = (typeof ACTIONS)[number]
+export type Action = Right
 
 /** What somebody wants to do, and to what: a run, or the levels above one as far as the URL names them. */
 export interface Access {
@@ -26,6 +25,8 @@ export interface Caller {
   readonly name: string
   /** Whether nothing is hidden from this caller, so that lists need no look at each entry. */
   readonly seesAll: boolean
+  /** Whether this caller may read the metrics of the service, which are of no run; not so where nothing is said. */
+  readonly seesMetrics?: boolean
   /** The levels above a run are allowed to whoever may know of anything below them. Rejects, as Unavailable, where it cannot be known. */
   judge(access: Access, signal: AbortSignal): Promise<Verdict>
 }
@@ -34,6 +35,8 @@ export interface Caller {
 export const ANONYMOUS = 'anonymous'
 
 export interface Authority {
+  /** Whether nobody is ever asked who they are. */
+  readonly isOpen?: boolean
   /** Who sends `request`. Rejects with Unauthenticated where that has to be said and is not, or is not true; with Unavailable where it cannot be known. */
   recognise(request: IncomingMessage, signal: AbortSignal): Promise<Caller>
   /** After the last request. */

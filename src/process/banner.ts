@@ -20,9 +20,11 @@ at ${url}/outputs/ (API reference: ${url}/docs)
 `
 }
 
-/** Three commands to paste, with what they are for. */
-export function commandsText(url: string, examples: Examples | undefined): string {
-  return `\n${(examples === undefined ? generalCommands(url) : commands(examples)).join('\n')}\n\n`
+/** Three commands to paste, with what they are for. `asksWho` is whether callers have to say who they are, of whom this process is none. */
+export function commandsText(url: string, examples: Examples | undefined, asksWho: boolean): string {
+  const lines =
+    examples !== undefined ? commands(examples) : asksWho ? commandsWithToken(url) : generalCommands(url)
+  return `\n${lines.join('\n')}\n\n`
 }
 
 /** URLs hold no `'`, so they can stand between them. */
@@ -34,6 +36,16 @@ function commands({ folder, file, range }: Examples): string[] {
     `  curl '${folder}?format=text'`,
     `  curl -r ${range} '${file}'`,
     `  curl -C - -o ${name}.zip '${folder}?archive=zip'`,
+  ]
+}
+
+function commandsWithToken(url: string): string[] {
+  return [
+    'Callers have to say who they are. With a token in the variable TOKEN, see what it gives access to, and what can be asked:',
+    '',
+    `  curl -H "Authorization: Bearer $TOKEN" '${url}/outputs/?format=text'`,
+    `  curl '${url}/readyz'`,
+    `  curl '${url}/openapi.yaml'`,
   ]
 }
 

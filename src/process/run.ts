@@ -15,6 +15,7 @@ import { placesOf } from './place.ts'
 import { printable } from './printable.ts'
 import { useProxies } from './proxies.ts'
 import { Service } from './service.ts'
+import { printNewToken } from './new-token.ts'
 import { onStop } from './signals.ts'
 import { StartFailure } from './start-failure.ts'
 import { makeMissingSample } from './store-folder.ts'
@@ -33,6 +34,9 @@ export async function run(surroundings: Surroundings): Promise<void> {
       return
     case 'version':
       process.stdout.write(`${version()}\n`)
+      return
+    case 'token':
+      printNewToken()
       return
     case 'faults':
       process.stderr.write(`polyaxon-outputs cannot start with these settings:\n`)
@@ -88,7 +92,7 @@ async function startPrimary(config: Config, warnings: readonly string[], logger:
   logger.info({ origin, workers, outputs }, 'listening')
   const url = origin + config.server.basePath
   process.stdout.write(addressText({ version: version(), url, outputs, made }))
-  process.stdout.write(commandsText(url, await findExamples(url)))
+  process.stdout.write(commandsText(url, await findExamples(url), Object.keys(config.auth).length > 0))
 }
 
 async function startWorker(config: Config, logger: Logger): Promise<void> {

@@ -41,6 +41,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       trustedProxies: [],
       drainTimeoutMs: 5000,
     }),
+    auth: grouped('auth', {}),
     logLevel: 'silent',
     connections: overrides.connections ?? [
       { kind: 'local', name: 'outputs', path, isDefault: false, readOnly: false, delivery: 'proxy' },

@@ -55,6 +55,7 @@ describe('the effective configuration', () => {
         trustedProxies: [],
         drainTimeoutMs: 25_000,
       },
+      auth: {},
       logLevel: 'info',
       connections: [
         {
