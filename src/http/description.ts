@@ -115,9 +115,18 @@ export interface Endpoint {
   readonly parameters: readonly Parameter[]
 }
 
-/** Reads `openapi/openapi.yaml`. It is ours, linted and tested, so its form is taken for granted. */
+const parsed = new Map<string, Description>()
+
+/**
+ * Reads `openapi/openapi.yaml`. It is ours, linted and tested, so its form is taken for granted. Reading takes as long as a hundred requests, so that all apps of a process
+ * share what was read.
+ */
 export function parseDescription(yaml: string): Description {
-  return parse(yaml) as Description
+  const known = parsed.get(yaml)
+  if (known !== undefined) return known
+  const description = parse(yaml) as Description
+  parsed.set(yaml, description)
+  return description
 }
 
 /** `node` itself, or what it refers to inside the document; a reference that leads nowhere is an error. */

@@ -16,8 +16,18 @@ export function referencePolicy(): string {
   return `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 }
 
-/** The whole page as a string of HTML. Every text of the document is escaped. */
+const rendered = new WeakMap<Description, string>()
+
+/** The whole page as a string of HTML, made once. Every text of the document is escaped. */
 export function renderReference(description: Description): string {
+  const known = rendered.get(description)
+  if (known !== undefined) return known
+  const page = render(description)
+  rendered.set(description, page)
+  return page
+}
+
+function render(description: Description): string {
   const { info, tags } = description
   const groups = groupOperations(description)
   const page = markup`<!doctype html>

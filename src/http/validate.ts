@@ -84,7 +84,7 @@ function unchecked(): AppError {
  */
 export function createRequestValidator(description: Description, options: ValidatorOptions): RequestHandler {
   const findPaths = createPathMatcher(description)
-  const checks = compileDescription(description)
+  const checks = checksOf(description)
   const readBody = createBodyReader(options)
 
   return (req, _res, next) => {
@@ -115,6 +115,17 @@ interface EndpointCheck {
 type BodyCheck = (mediaType: string, raw: unknown) => Body
 
 type Compile = (schema: Schema) => ValidateFunction
+
+const compiled = new WeakMap<Description, ReadonlyMap<string, EndpointCheck>>()
+
+/** By method and path; compiled once, whichever app they are for. */
+function checksOf(description: Description): ReadonlyMap<string, EndpointCheck> {
+  const known = compiled.get(description)
+  if (known !== undefined) return known
+  const checks = compileDescription(description)
+  compiled.set(description, checks)
+  return checks
+}
 
 function compileDescription(description: Description): ReadonlyMap<string, EndpointCheck> {
   const ajv = new Ajv2020({ strict: false, validateFormats: false })
