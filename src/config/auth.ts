@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { isLoopback } from './address.ts'
 import type { Config, JwtDefinition } from './config.ts'
 import { harmless, type Fault } from './fault.ts'
+import { forwardFaults, forwardOf } from './forward.ts'
 import { settingOf, type SettingKey, type Values } from './settings.ts'
 import type { Found } from './source.ts'
 import { parseTokens, readProblem, readTokensText, type Served } from './tokens-file.ts'
@@ -14,7 +15,7 @@ export interface CheckedAuth {
 }
 
 /** A setting of each of the ways to recognise callers, without which it is off. */
-const SWITCHES = ['auth.tokensFile', 'auth.jwt.issuer'] as const satisfies SettingKey[]
+const SWITCHES = ['auth.tokensFile', 'auth.jwt.issuer', 'auth.forward.url'] as const satisfies SettingKey[]
 
 /** `served` is what the rest of the configuration gives access to. Never rejects for what an operator wrote. */
 export async function checkAuth(
@@ -27,16 +28,22 @@ export async function checkAuth(
   const file = values['auth.tokensFile']
   const tokensFile = file === '' ? undefined : resolve(cwd, file)
   const jwt = jwtOf(values)
+  const forward = forwardOf(values)
   const tokens =
     tokensFile === undefined
       ? undefined
       : await checkTokens({ path: tokensFile, name: file, where: where('auth.tokensFile') }, served)
   const isAny = SWITCHES.some(key => (chosen.get(key)?.value ?? '') !== '')
   return {
-    auth: { ...(tokensFile !== undefined && { tokensFile }), ...(jwt && { jwt }) },
+    auth: {
+      ...(tokensFile !== undefined && { tokensFile }),
+      ...(jwt && { jwt }),
+      ...(forward && { forward }),
+    },
     faults: [
       ...(tokens?.faults ?? []),
       ...jwtFaults(values, chosen, where),
+      ...forwardFaults(values, chosen),
       ...openFaults(values, isAny, where),
     ],
     warnings: [...(tokens?.warnings ?? []), ...jwtWarnings(values, where)],

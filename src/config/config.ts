@@ -27,6 +27,20 @@ export interface JwtDefinition {
   readonly clockToleranceMs: number
 }
 
+export const FORWARD_PRESETS = ['nginx', 'polyaxon-0', 'polyaxon-2'] as const
+export type ForwardPreset = (typeof FORWARD_PRESETS)[number]
+
+export interface ForwardDefinition {
+  readonly url: string
+  readonly preset: ForwardPreset
+  /** Of the runs, for `polyaxon-2`. */
+  readonly namespace: string
+  readonly timeoutMs: number
+  /** How long its yes is good, and its no. */
+  readonly yesMs: number
+  readonly noMs: number
+}
+
 export interface Config {
   readonly server: {
     /** Address to listen on. Anything but loopback needs a way in `auth`, or `allowUnauthenticated`. */
@@ -56,6 +70,8 @@ export interface Config {
     readonly tokensFile?: string
     /** Web tokens of an issuer. */
     readonly jwt?: JwtDefinition
+    /** A service that is asked. */
+    readonly forward?: ForwardDefinition
   }
   readonly logLevel: LogLevel
   /** The outputs stores by their names, at least one; the first is the default of `?connection=`. */

@@ -109,8 +109,11 @@ function parseValues(chosen: ReadonlyMap<SettingKey, Found>): { values: Values; 
     const found = chosen.get(key)
     if (found === undefined) return [key, setting.default]
     const value = setting.type.parse(found.value)
-    if (value === undefined)
-      faults.push({ where: found.where, problem: expectedFound(setting.type.expected, found.value) })
+    if (value === undefined) {
+      const { expected, isConfidential } = setting.type
+      const problem = isConfidential ? `expected ${expected}` : expectedFound(expected, found.value)
+      faults.push({ where: found.where, problem })
+    }
     return [key, value ?? setting.default]
   })
   // The types of the values are those of the table, row by row.

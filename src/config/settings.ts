@@ -1,12 +1,13 @@
 // The one table of settings. The parser, `--help` and the tables of the documentation are generated from it.
-import { JWT_ALGORITHMS, LOG_LEVELS, type LogLevel } from './config.ts'
+import { AUTH_SETTINGS } from './auth-settings.ts'
+import { LOG_LEVELS, type LogLevel } from './config.ts'
 import { layoutTemplates } from './layout-template.ts'
+import { setting, type Setting } from './setting.ts'
 import {
   addresses,
   basePath,
   boolean,
   duration,
-  fileOrNone,
   filePath,
   folderOrNone,
   host,
@@ -15,28 +16,8 @@ import {
   integerOr,
   oneOf,
   origins,
-  severalOf,
   size,
-  textOrNone,
-  urlOrNone,
-  type ValueType,
 } from './value.ts'
-
-export interface Setting<T> {
-  readonly type: ValueType<T>
-  readonly default: T
-  /** Environment variable; an empty one counts as not set. */
-  readonly env?: string
-  /** Command-line flag without its dashes. */
-  readonly flag?: string
-  /** One or two sentences for an operator. */
-  readonly meaning: string
-}
-
-/** Keeps the type of the value while the table is checked. */
-function setting<T>(row: Setting<T>): Setting<T> {
-  return row
-}
 
 const GiB = 1024 ** 3
 
@@ -114,52 +95,7 @@ export const SETTINGS = {
     meaning:
       'How long running transfers may go on after SIGTERM. Keep it below the grace period of whatever stops the service (30s in Kubernetes).',
   }),
-  'auth.tokensFile': setting({
-    type: fileOrNone,
-    default: '',
-    env: 'AUTH_TOKENS_FILE',
-    meaning:
-      'File of the tokens that are let in, by their hashes, with what each gives the right to. It is read again when it changes.',
-  }),
-  'auth.jwt.issuer': setting({
-    type: urlOrNone,
-    default: '',
-    env: 'AUTH_JWT_ISSUER',
-    meaning: 'Issuer whose web tokens (JWT) are let in, as their `iss` has it.',
-  }),
-  'auth.jwt.audience': setting({
-    type: textOrNone,
-    default: '',
-    env: 'AUTH_JWT_AUDIENCE',
-    meaning:
-      'What the `aud` of these tokens must name, so that those for other services are worth nothing here.',
-  }),
-  'auth.jwt.jwksUrl': setting({
-    type: urlOrNone,
-    default: '',
-    env: 'AUTH_JWT_JWKS_URL',
-    meaning:
-      'Where the keys of the issuer are (JWKS). Without it, `/.well-known/openid-configuration` below the issuer says that.',
-  }),
-  'auth.jwt.claim': setting({
-    type: textOrNone,
-    default: 'scope',
-    env: 'AUTH_JWT_CLAIM',
-    meaning:
-      'Claim with what a token gives the right to, such as `outputs:read:ann/mnist`, or the way to it with dots, such as `resource_access.outputs.roles`.',
-  }),
-  'auth.jwt.algorithms': setting({
-    type: severalOf(JWT_ALGORITHMS),
-    default: JWT_ALGORITHMS,
-    env: 'AUTH_JWT_ALGORITHMS',
-    meaning: 'Signatures that are taken, all of them asymmetric ones.',
-  }),
-  'auth.jwt.clockTolerance': setting({
-    type: duration(0, 300_000),
-    default: 30_000,
-    env: 'AUTH_JWT_CLOCK_TOLERANCE',
-    meaning: "How far the issuer's clock may be from ours.",
-  }),
+  ...AUTH_SETTINGS,
   logLevel: setting<LogLevel>({
     type: oneOf(LOG_LEVELS),
     default: 'info',

@@ -152,20 +152,6 @@ export const textOrNone: ValueType<string> = {
   format: text => (text === '' ? "''" : text),
 }
 
-/** The URL of something that is asked by HTTP, as written; '' for none. Passwords in URLs end up in logs. */
-export const urlOrNone: ValueType<string> = {
-  name: 'URL',
-  expected:
-    'a URL such as https://login.example.com/realms/polyaxon, without a user, a password or a fragment',
-  parse: found => {
-    if (found === '') return ''
-    if (typeof found !== 'string' || !/^https?:\/\/[^\s]+$/.test(found)) return undefined
-    const url = URL.parse(found)
-    return url !== null && url.username + url.password + url.hash === '' ? found : undefined
-  },
-  format: text => (text === '' ? "''" : text),
-}
-
 /** One or more of `words`, as a list, or as text with commas between them. */
 export function severalOf<Word extends string>(words: readonly Word[]): ValueType<readonly Word[]> {
   return {
@@ -192,6 +178,30 @@ export const basePath: ValueType<string> = {
     return found.replace(/\/$/, '')
   },
   format: value => (value === '' ? "''" : value),
+}
+
+/** The URL of something that is asked by HTTP, as written; '' for none. Passwords in URLs end up in logs. */
+export const urlOrNone: ValueType<string> = {
+  name: 'URL',
+  expected:
+    'a URL such as https://login.example.com/realms/polyaxon, without a user, a password or a fragment',
+  isConfidential: true,
+  parse: found => {
+    if (found === '') return ''
+    if (typeof found !== 'string' || !/^https?:\/\/[^\s]+$/.test(found)) return undefined
+    const url = URL.parse(found)
+    return url !== null && url.username + url.password + url.hash === '' ? found : undefined
+  },
+  format: text => (text === '' ? "''" : text),
+}
+
+/** One segment of a URL's path that is the same encoded and decoded (RFC 3986 2.3). */
+export const pathSegment: ValueType<string> = {
+  name: 'name',
+  expected: "letters, digits and '.', '_', '~', '-'",
+  parse: found =>
+    typeof found === 'string' && /^[A-Za-z0-9._~-]+$/.test(found) && !/^\.+$/.test(found) ? found : undefined,
+  format: String,
 }
 
 /** Origins (RFC 6454 6.2) as browsers write them: a scheme and a host, in lower case, and a port where it is not the scheme's own. As a list, or as text with commas between them. */

@@ -35,7 +35,7 @@ export interface Caller {
 export const ANONYMOUS = 'anonymous'
 
 export interface Authority {
-  /** Whether nobody is ever asked who they are. */
+  /** Whether somebody who says nothing of themselves is let in, be it only to read. */
   readonly isOpen?: boolean
   /** Who sends `request`. Rejects with Unauthenticated where that has to be said and is not, or is not true; with Unavailable where it cannot be known. */
   recognise(request: IncomingMessage, signal: AbortSignal): Promise<Caller>

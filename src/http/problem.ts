@@ -114,10 +114,15 @@ export function toAppError(thrown: unknown): AppError {
   })
 }
 
+/** Where it is not the store that is unavailable, but whoever says what a caller may do. */
+function titleOf({ kind, op }: AppError): string {
+  return kind === 'Unavailable' && op === 'admit' ? 'It is not known who may do this' : STATUS[kind][1]
+}
+
 export function problemOf(error: AppError, requestId: string): Problem {
   return {
     type: problemType(error.kind),
-    title: STATUS[error.kind][1],
+    title: titleOf(error),
     status: statusOf(error),
     detail: error.message,
     ...(error.path !== undefined && error.path !== '' && { path: error.path }),

@@ -20,6 +20,7 @@ export interface Mode {
  */
 export function authorityOf(modes: readonly Mode[], unnamed: Caller | undefined): Authority {
   return {
+    isOpen: unnamed !== undefined,
     recognise: async (request, signal) => {
       const identity = identityOf(request.headers)
       for (const mode of modes) {
