@@ -119,6 +119,8 @@ export interface Config {
     readonly logsPerCaller: number
     readonly uploads: number
     readonly uploadsPerCaller: number
+    /** Bytes in a second of all uploads of one caller; 0 for as fast as they come. */
+    readonly uploadRatePerCaller: number
     /** How long a client may take nothing of what is sent. */
     readonly idleTimeoutMs: number
     /** Bytes of a URL with its query. */

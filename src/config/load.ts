@@ -210,6 +210,7 @@ function toConfig(
       logsPerCaller: values['limits.logsPerCaller'],
       uploads: values['limits.uploads'],
       uploadsPerCaller: values['limits.uploadsPerCaller'],
+      uploadRatePerCaller: values['limits.uploadRatePerCaller'],
       idleTimeoutMs: values['limits.idleTimeout'],
       urlBytes: values['limits.urlBytes'],
       headerFields: values['limits.headerFields'],

@@ -275,6 +275,13 @@ export const SETTINGS = {
     env: 'LIMITS_UPLOADS_PER_CALLER',
     meaning: 'The same for one caller, who is answered 429.',
   }),
+  'limits.uploadRatePerCaller': setting({
+    type: size,
+    default: 0,
+    env: 'LIMITS_UPLOAD_RATE_PER_CALLER',
+    meaning:
+      'Bytes in a second that one process takes in from all uploads of one caller, such as `50MiB`; what comes faster has to wait, and nothing fails. 0 is as fast as they come.',
+  }),
   'limits.idleTimeout': setting({
     type: duration(1_000, 24 * 3_600_000),
     default: 5 * 60_000,

@@ -10,6 +10,7 @@ import { bodyBytes } from './body.ts'
 import { toAppError } from './problem.ts'
 import { pour } from './receive.ts'
 import type { Sink } from './receive.ts'
+import type { Pace } from './upload-pace.ts'
 
 const KiB = 1024
 const MAX_FILES = 1_000
@@ -41,6 +42,7 @@ export interface FormField {
 export interface FormOptions {
   /** How long the body may yield nothing. The time that files take to be taken does not count. */
   readonly idleMs: number
+  readonly pace?: Pace | undefined
   readonly signal: AbortSignal
   /** Called for what is no file, in its place among the files; ignored by default. Must not fail. */
   readonly takeField?: (field: FormField) => void
@@ -60,7 +62,7 @@ export function isForm({ 'content-type': type = '' }: IncomingHttpHeaders): bool
 export async function receiveForm(
   request: Request,
   response: Response,
-  { idleMs, signal, takeField }: FormOptions,
+  { idleMs, pace, signal, takeField }: FormOptions,
   take: (file: FormFile) => Promise<void>,
 ): Promise<void> {
   const files = new Files(take, takeField)
@@ -73,7 +75,7 @@ export async function receiveForm(
   const over = new AbortController()
   const ended = AbortSignal.any([signal, over.signal])
   const body = bodyBytes(request, response)
-  const poured = pour(body, sinkOf(parser, files, ended), { maxBytes: Infinity, idleMs, signal: ended })
+  const poured = pour(body, sinkOf(parser, files, ended), { maxBytes: Infinity, idleMs, pace, signal: ended })
   const fed = poured.then(() => void parser.end())
   // Each ends the other one.
   parsed.catch((error: unknown) => over.abort(error))

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Config } from '../config/config.ts'
 import { AppError } from '../errors.ts'
 import { callerKey } from './caller.ts'
+import { UploadPace } from './upload-pace.ts'
 
 /** Something of which each request takes one until it is answered. */
 export interface Limit {
@@ -24,6 +25,7 @@ export interface Limits {
   readonly listings: Limit
   readonly logs: Limit
   readonly uploads: Limit
+  readonly uploadPace: UploadPace
 }
 
 export function createLimits({ limits }: Pick<Config, 'limits'>): Limits {
@@ -53,6 +55,7 @@ export function createLimits({ limits }: Pick<Config, 'limits'>): Limits {
       all: ['limits.uploads', limits.uploads],
       ofCaller: ['limits.uploadsPerCaller', limits.uploadsPerCaller],
     }),
+    uploadPace: new UploadPace(limits.uploadRatePerCaller),
   }
 }
 

@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { fill } from '../store/fill.ts'
 import type { Entry, PendingArtifact } from '../store/store.ts'
 import { DigestCheck, type ExpectedDigest } from './expected-digests.ts'
+import type { Pace } from './upload-pace.ts'
 
 export interface PourOptions {
   /** Bytes that must come, neither more nor fewer; undefined where only the end of the source says how many there are. */
@@ -13,6 +14,8 @@ export interface PourOptions {
   readonly digests?: readonly ExpectedDigest[]
   /** How long the source may yield nothing before it is given up; undefined where it has a deadline of its own. */
   readonly idleMs?: number
+  /** Waited for with each chunk; that time does not count as standing still. */
+  readonly pace?: Pace | undefined
   /** Ends it at once with its reason. */
   readonly signal: AbortSignal
 }
@@ -64,7 +67,7 @@ export async function* checked(
   source: AsyncIterable<Uint8Array>,
   options: PourOptions,
 ): AsyncGenerator<Uint8Array, void> {
-  const { size, maxBytes, digests = [], signal } = options
+  const { size, maxBytes, digests = [], pace, signal } = options
   checkSize(size, maxBytes)
   const check = new DigestCheck(digests)
   const chunks = new Chunks(source, options)
@@ -75,6 +78,7 @@ export async function* checked(
       if (received > maxBytes) throw tooLarge(maxBytes)
       if (size !== undefined && received > size) throw wrongLength(`more than ${size} bytes`, size)
       check.update(chunk)
+      await pace?.(chunk.length, signal)
       yield chunk
       signal.throwIfAborted()
     }

@@ -75,6 +75,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
       logsPerCaller: 64,
       uploads: 512,
       uploadsPerCaller: 256,
+      uploadRatePerCaller: 0,
       idleTimeoutMs: 300_000,
       urlBytes: 56 * 1024,
       headerFields: 200,

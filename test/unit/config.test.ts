@@ -95,6 +95,7 @@ describe('the effective configuration', () => {
         logsPerCaller: 64,
         uploads: 512,
         uploadsPerCaller: 256,
+        uploadRatePerCaller: 0,
         idleTimeoutMs: 300_000,
         urlBytes: 56 * 1024,
         headerFields: 200,

@@ -30,7 +30,8 @@ export async function answerStreamsUpload(asked: PolyaxonAsked, kind: UploadKind
     const idleMs = dependencies.uploads.idleTimeoutMs
     const takeField = (field: FormField): void => upload.takeField(field)
     const take = (file: FormFile): Promise<void> => upload.take(file)
-    await receiveForm(request, response, { idleMs, signal, takeField }, take)
+    const pace = dependencies.limits.uploadPace.of(request)
+    await receiveForm(request, response, { idleMs, pace, signal, takeField }, take)
     await upload.finish()
   } catch (error) {
     throw asConflict(withOutcome(error))

@@ -25,7 +25,8 @@ export async function answerForm(asked: Asked, run: Run, folder: ArtifactPath): 
   const { request, response, dependencies, signal } = asked
   checkWhole(request, response)
   const intake = new Intake(asked, run.store, folder)
-  const options = { idleMs: dependencies.uploads.idleTimeoutMs, signal }
+  const pace = dependencies.limits.uploadPace.of(request)
+  const options = { idleMs: dependencies.uploads.idleTimeoutMs, pace, signal }
   const ending = await receiveForm(request, response, options, file => intake.take(file)).catch(toAppError)
   const { files } = intake
   const failure = ending ?? failureOf(files)

@@ -79,6 +79,7 @@ export async function append(asked: AskedOfUpload, upload: Upload): Promise<Uplo
       maxBytes: Infinity,
       digests,
       idleMs: dependencies.uploads.idleTimeoutMs,
+      pace: dependencies.limits.uploadPace.of(request),
       signal: AbortSignal.any([signal, turn.signal]),
     })
     await writer.keep()

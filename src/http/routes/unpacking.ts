@@ -15,8 +15,8 @@ import { checkWhole } from './upload.ts'
 /** Everything that speaks against it and can be known is asked before the first byte of the archive is. */
 export async function answerUnpacking(asked: Asked, run: Run, folder: ArtifactPath): Promise<void> {
   const { request, response, query, signal } = asked
-  const { maxBytes, idleTimeoutMs, maxUnpackedEntries, maxUnpackedBytes, maxRatio } =
-    asked.dependencies.uploads
+  const { uploads, limits } = asked.dependencies
+  const { maxBytes, idleTimeoutMs: idleMs, maxUnpackedEntries, maxUnpackedBytes, maxRatio } = uploads
   const format = query.unpack
   if (format === undefined)
     throw new AppError(
@@ -32,7 +32,14 @@ export async function answerUnpacking(asked: Asked, run: Run, folder: ArtifactPa
   const body = bodyBytes(request, response)
   // What has come of it is kept, or removed, before its end is known.
   beginChange(response)
-  const archive = checked(body, { size, maxBytes, digests, idleMs: idleTimeoutMs, signal })
+  const archive = checked(body, {
+    size,
+    maxBytes,
+    digests,
+    idleMs,
+    pace: limits.uploadPace.of(request),
+    signal,
+  })
   try {
     const written = await unpack(run.store, folder, format, archive, {
       limits: { maxEntries: maxUnpackedEntries, maxBytes: maxUnpackedBytes, maxRatio },

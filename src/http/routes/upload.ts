@@ -15,7 +15,8 @@ import type { Asked } from './outputs.ts'
 /** Everything that speaks against the upload is asked before its first byte is. */
 export async function answerUpload(asked: Asked, run: Run, path: ArtifactPath): Promise<void> {
   const { request, response, signal } = asked
-  const { maxBytes, idleTimeoutMs } = asked.dependencies.uploads
+  const { uploads, limits } = asked.dependencies
+  const { maxBytes, idleTimeoutMs: idleMs } = uploads
   checkWhole(request, response)
   const size = bodySize(request)
   checkSize(size, maxBytes)
@@ -28,7 +29,8 @@ export async function answerUpload(asked: Asked, run: Run, path: ArtifactPath): 
       ...(precondition && { precondition }),
     })
     const body = bodyBytes(request, response)
-    const entry = await receive(body, pending, { size, maxBytes, digests, idleMs: idleTimeoutMs, signal })
+    const pace = limits.uploadPace.of(request)
+    const entry = await receive(body, pending, { size, maxBytes, digests, idleMs, pace, signal })
     answerWritten(response, entry, exists)
   } catch (error) {
     throw asConflict(error)
