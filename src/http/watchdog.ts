@@ -24,7 +24,8 @@ interface Transfer {
   written: number
   queued: number
   unacknowledged: number | undefined
-  sinceMs: number
+  /** Looks one after the other at which none had changed. Counted rather than timed, for a process that itself had no turn for a while knows nothing of its clients. */
+  looks: number
 }
 
 export class Watchdog {
@@ -69,22 +70,20 @@ export class Watchdog {
     const now = { written: socket.bytesWritten, queued: queuedBy(socket) }
     const before = this.#transfers.get(response)
     if (before?.written === now.written && before.queued === now.queued) return true
-    this.#transfers.set(response, { ...now, unacknowledged: undefined, sinceMs: performance.now() })
+    this.#transfers.set(response, { ...now, unacknowledged: undefined, looks: 0 })
     return false
   }
 
   #judge(still: readonly ServerResponse[], unacknowledged: Unacknowledged): void {
-    const nowMs = performance.now()
     for (const response of still) {
       const transfer = this.#transfers.get(response)
       const { socket } = response
       if (transfer === undefined || socket === null) continue
-      const left = unacknowledged(socket)
-      // Nothing of ours has moved, so that it can only have become less.
-      if (transfer.unacknowledged !== undefined && left !== undefined && left < transfer.unacknowledged)
-        transfer.sinceMs = nowMs
+      const left = unacknowledged(socket) ?? transfer.unacknowledged
+      const isTaken = transfer.unacknowledged !== undefined && left !== transfer.unacknowledged
+      transfer.looks = isTaken ? 0 : transfer.looks + 1
       transfer.unacknowledged = left
-      if (nowMs - transfer.sinceMs >= this.#options.idleMs) this.#end(response)
+      if (transfer.looks >= LOOKS) this.#end(response)
     }
   }
 
