@@ -55,12 +55,19 @@ async function firstRun(start: string, signal: AbortSignal): Promise<Examples | 
 async function firstFile(folder: string, signal: AbortSignal): Promise<Examples | undefined> {
   const { ok, body } = await fetch(`${folder}?format=ndjson&recursive=true`, { signal })
   if (!ok || body === null) return undefined
-  for await (const line of createInterface({ input: Readable.fromWeb(body) })) {
-    const { links, size, unreadable } = JSON.parse(line) as Partial<components['schemas']['Entry']>
-    if (links === undefined || !size || unreadable !== undefined) continue
-    return { folder, file: new URL(links.self, folder).href, range: `0-${Math.min(size, 100) - 1}` }
+  const input = Readable.fromWeb(body)
+  // Left in the middle, it fails when the patience is over, and nobody else is there to hear of it.
+  input.on('error', () => undefined)
+  try {
+    for await (const line of createInterface({ input, signal })) {
+      const { links, size, unreadable } = JSON.parse(line) as Partial<components['schemas']['Entry']>
+      if (links === undefined || !size || unreadable !== undefined) continue
+      return { folder, file: new URL(links.self, folder).href, range: `0-${Math.min(size, 100) - 1}` }
+    }
+    return undefined
+  } finally {
+    input.destroy()
   }
-  return undefined
 }
 
 async function list(folder: string, signal: AbortSignal): Promise<Listing> {
