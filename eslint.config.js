@@ -25,6 +25,7 @@ const owners = [
   { name: 'express', allowed: ['src/http/**', 'src/app.ts'] },
   { name: 'ajv/dist/2020.js', allowed: ['src/http/validate.ts'] },
   { name: 'multer', allowed: ['src/http/form-upload.ts'] },
+  { name: 'jose', allowed: ['src/http/**'] },
   { name: 'node:fs', allowed: FILE_OWNERS },
   { name: 'node:fs/promises', allowed: FILE_OWNERS },
   ...['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner', '@aws-sdk/credential-providers'].map(name => ({

@@ -359,6 +359,32 @@ describe('faults', () => {
       /^HOST: '0.0.0.0' can be reached from other machines.*server.allowUnauthenticated: true \(ALLOW_UNAUTHENTICATED=true/,
     ],
     [
+      'an issuer without an audience',
+      { env: { AUTH_JWT_ISSUER: 'https://login.example.com' } },
+      /^auth.jwt.audience: expected what .* found nothing$/,
+    ],
+    [
+      'an issuer that is no URL',
+      { env: { AUTH_JWT_ISSUER: 'login.example.com', AUTH_JWT_AUDIENCE: 'x', HOST: '0.0.0.0' } },
+      /^AUTH_JWT_ISSUER: expected a URL/,
+    ],
+    [
+      'an issuer with a password',
+      { env: { AUTH_JWT_ISSUER: 'https://a:secret@login.example.com', AUTH_JWT_AUDIENCE: 'x' } },
+      /^AUTH_JWT_ISSUER: expected a URL .* found another value$/,
+    ],
+    [
+      'settings of an issuer that is not there',
+      { yaml: 'auth: {jwt: {audience: x, claim: roles}}' },
+      /^auth.jwt.audience .*: has no effect without auth.jwt.issuer$/,
+      /^auth.jwt.claim .*: has no effect/,
+    ],
+    ...['HS256', 'none', 'RS256,none', 'dir', ''].map((algorithms): [string, Given, RegExp] => [
+      `the algorithm '${algorithms}'`,
+      { yaml: `auth: {jwt: {algorithms: '${algorithms}'}}` },
+      /^auth.jwt.algorithms .*: expected some of RS256/,
+    ]),
+    [
       'more operations than threads',
       { env: { STORE_MAX_OPERATIONS: '120' } },
       /^STORE_MAX_OPERATIONS: 120 operations on a volume need 136 threads, found 128: set UV_THREADPOOL_SIZE to 136 in the environment$/,
@@ -386,6 +412,31 @@ describe('faults', () => {
     expected.forEach((text, index) =>
       typeof text === 'string' ? expect(faults[index]).toBe(text) : expect(faults[index]).toMatch(text),
     )
+  })
+
+  it('are none of an issuer, whose address may then be any, with a warning where its keys come by http', async () => {
+    const env = { HOST: '0.0.0.0', AUTH_JWT_AUDIENCE: 'outputs', AUTH_JWT_ALGORITHMS: 'RS256, ES256' }
+    const loaded = await load({ env: { ...env, AUTH_JWT_ISSUER: 'http://login.example.com/realm' } })
+    if (loaded.outcome !== 'config') throw new Error(JSON.stringify(loaded))
+    expect(loaded.config.auth.jwt).toEqual({
+      issuer: 'http://login.example.com/realm',
+      audience: 'outputs',
+      claim: 'scope',
+      algorithms: ['RS256', 'ES256'],
+      clockToleranceMs: 30_000,
+    })
+    expect(loaded.warnings).toEqual([
+      expect.stringMatching(/^AUTH_JWT_ISSUER: keys that come by http can be changed/),
+    ])
+    for (const url of [
+      'https://x.example.com',
+      'http://127.0.0.1:1',
+      'http://[::1]:1',
+      'http://localhost/',
+    ]) {
+      const local = await load({ env: { ...env, AUTH_JWT_ISSUER: 'http://y', AUTH_JWT_JWKS_URL: url } })
+      expect(local).toMatchObject({ outcome: 'config', warnings: [] })
+    }
   })
 
   it('are reported all at once, from every source', async () => {

@@ -6,6 +6,7 @@ import type { Authority } from '../gate.ts'
 import { openToAll, unnamed } from './anonymous.ts'
 import { authorityOf, type Mode } from './authority.ts'
 import { forward } from './forward.ts'
+import { jwtMode } from './jwt.ts'
 import { tokensMode } from './tokens.ts'
 
 /** Resolves when all that is to be read was read, be it usable or not. */
@@ -15,6 +16,7 @@ export async function configuredAuthority(config: Config, logger: Logger): Promi
   const served = { layouts, connections: connections.map(({ name }) => name) }
   const modes: Mode[] = []
   if (auth.tokensFile !== undefined) modes.push(await tokensMode(auth.tokensFile, served, logger))
+  if (auth.jwt !== undefined) modes.push(jwtMode(auth.jwt, layouts, logger))
   // Last, for it knows everybody.
   if (auth.forward !== undefined)
     modes.push(forward(auth.forward, { basePath, defaultConnection: served.connections[0]! }))
