@@ -102,10 +102,11 @@ function isForeign(request: IncomingMessage): boolean {
   return origin !== undefined && !isOwn(origin, peerOf(request))
 }
 
-/** Whether `origin` is the host that was asked, each with the port that its scheme implies, and by that scheme where it is known. `null` is nobody's. */
+/** Whether `origin` is the host that was asked, each with the port that its scheme implies, and by that scheme where it is known. `null` is nobody's, and so are files and extensions. */
 function isOwn(origin: string, { host, protocol }: Peer): boolean {
   const from = URL.parse(origin)
   if (from === null || host === undefined) return false
+  if (from.protocol !== 'http:' && from.protocol !== 'https:') return false
   if (protocol !== undefined && from.protocol !== `${protocol}:`) return false
   return URL.parse(`${from.protocol}//${host}`)?.host === from.host
 }

@@ -70,6 +70,8 @@ describe('what a browser sends for a page of another site', () => {
     { origin: '' },
     { origin: '{host}' },
     { origin: 'file:///' },
+    { origin: 'file://', host: 'localhost' },
+    { origin: 'app://{host}' },
     { origin: 'http://evil.example', 'sec-fetch-site': 'same-origin' },
     { origin: 'http://{host}', 'sec-fetch-site': 'cross-site' },
   ])('%j changes nothing', async template => {
