@@ -27,7 +27,7 @@ import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
 import { answerStreams } from './http/polyaxon/streams.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
 import { answerOutputs, type OutputsDependencies } from './http/routes/outputs.ts'
-import { readiness } from './http/routes/readiness.ts'
+import { readiness, type ReadinessDependencies } from './http/routes/readiness.ts'
 import { createUploads } from './http/uploads.ts'
 import { Watchdog, type Unacknowledged } from './http/watchdog.ts'
 import { createRequestValidator } from './http/validate.ts'
@@ -109,7 +109,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     base,
     operations(validate, [
       ['/healthz', answerHealth],
-      ['/readyz', readinessOf(stores, logger, () => !draining)],
+      ['/readyz', readinessOf(stores, logger, { accepting: () => !draining, namesStores: isOpen })],
       ...documents(dependencies.description, description),
     ]),
   )
@@ -197,11 +197,11 @@ function keepAllSwept(
 function readinessOf(
   stores: ReadonlyMap<string, ArtifactStore>,
   logger: Logger,
-  accepting: () => boolean,
+  given: Pick<ReadinessDependencies, 'accepting' | 'namesStores'>,
 ): RequestHandler {
   return readiness({
     stores,
-    accepting,
+    ...given,
     onUnavailable: (connection, error) => {
       const { message, trouble, cause } = error
       logger.warn({ connection, trouble, err: cause }, message)

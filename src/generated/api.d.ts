@@ -1175,7 +1175,7 @@ export interface paths {
          * Can it serve outputs now?
          * @description Ready while at least one store answers, and says of each whether it does - a store that is down concerns the requests to it, and no reason to take those to the
          *     others away. Stores are asked at most once a second, and an answer waits half a second for them at most, so that probes neither pile up on a
-         *     store that hangs nor time out with it. For readiness probes.
+         *     store that hangs nor time out with it. For readiness probes. Which stores there are is said where everybody may read.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -1465,8 +1465,8 @@ export interface components {
              * @enum {string}
              */
             status: "ready" | "unavailable" | "draining";
-            /** @description Every configured store, the default one first. */
-            stores: {
+            /** @description Every configured store, the default one first. Left out where callers have to say who they are, for names of stores are not for everybody. */
+            stores?: {
                 /** @description Name of the connection. */
                 name: string;
                 /**

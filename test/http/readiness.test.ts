@@ -4,6 +4,7 @@ import { AppError } from '../../src/errors.ts'
 import type { Entry } from '../../src/store/store.ts'
 import { ask } from '../support/checked.ts'
 import { json } from '../support/client.ts'
+import { judging } from '../support/authority.ts'
 import { until } from '../support/process.ts'
 import { startService } from '../support/service.ts'
 import type { Service } from '../support/service.ts'
@@ -63,6 +64,14 @@ describe('readiness', () => {
     expect(await probe()).toMatchObject({ body: { status: 'unavailable' } })
     ;[a, b] = [down, fine]
     await until(async () => (await probe()).status === 200)
+  })
+
+  it('names no stores where callers have to say who they are', async () => {
+    service = await startService('', {}, new Map([['secret-store', store(fine)]]), {
+      authority: judging(() => Promise.resolve('allowed')),
+    })
+    expect(await probe()).toMatchObject({ status: 200, body: { status: 'ready' } })
+    expect((await ask(`${service.url}/readyz`)).text).not.toContain('secret-store')
   })
 
   it('is refused while the service drains, whatever the stores say', async () => {

@@ -8,7 +8,7 @@ import type { ArtifactStore } from '../../store/store.ts'
 import { sendJson } from './operations.ts'
 
 type Readiness = components['schemas']['Readiness']
-type StoreStatus = Readiness['stores'][number]
+type StoreStatus = NonNullable<Readiness['stores']>[number]
 
 /** How long a verdict on a store is good, so that many probes ask it once. */
 const FRESH_MS = 1_000
@@ -22,6 +22,8 @@ export interface ReadinessDependencies {
   readonly stores: ReadonlyMap<string, ArtifactStore>
   /** Whether new requests are welcome: false while it drains. */
   readonly accepting: () => boolean
+  /** Whether everybody may know which stores there are. */
+  readonly namesStores: boolean
   /** Called when a store that answered has ceased to, or is found not to at first; with what made it unavailable. */
   readonly onUnavailable: (connection: string, error: AppError) => void
   /** Called when a store that did not answer does again. */
@@ -41,7 +43,7 @@ export function readiness(dependencies: ReadinessDependencies): RequestHandler {
     if (!ready) response.setHeader('Retry-After', RETRY_AFTER_S)
     const body: Readiness = {
       status: accepting ? (ready ? 'ready' : 'unavailable') : 'draining',
-      stores,
+      ...(dependencies.namesStores && { stores }),
     }
     sendJson(response, ready ? 200 : 503, body)
   }
