@@ -55,9 +55,16 @@ function checkMessage(limits: Config['limits']): RequestHandler {
 }
 
 /**
- * Several Host lines (RFC 9112 3.2); a transfer coding besides chunked, whose body has no knowable end, or one beside a length, or in HTTP/1.0, where somebody in front may have seen another end (6.1, 6.3).
+ * A request of HTTP/0.9, whose answer could have no head (RFC 9112 2.3); several Host lines (3.2); a transfer coding besides chunked, whose body has no knowable end, or one beside a length, or in HTTP/1.0, where somebody in front may have seen another end (6.1, 6.3).
  */
-function frameFault({ rawHeaders, headers, httpVersion }: IncomingMessage): AppError | undefined {
+function frameFault({
+  rawHeaders,
+  headers,
+  httpVersion,
+  httpVersionMajor,
+}: IncomingMessage): AppError | undefined {
+  if (httpVersionMajor < 1)
+    return new AppError('InvalidArgument', 'The request has no version of HTTP, or one before 1.0.')
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2)
     if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++

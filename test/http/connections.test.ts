@@ -81,6 +81,8 @@ describe('garbage behind a request', () => {
 
 describe('a message that must be refused', () => {
   it.each([
+    ['no version', 'GET /healthz\r\nHost: a\r\n\r\n', 400],
+    ['a version before all', 'GET /healthz HTTP/0.9\r\nHost: a\r\n\r\n', 400],
     ['several Host lines', 'GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', 400],
     [
       'a transfer coding other than chunked',
