@@ -16,6 +16,7 @@ import { entry, type Entry } from './http/entry.ts'
 import { requestIdOf } from './http/exchange.ts'
 import { failures, logFailure, type Report, type SendFailure } from './http/failures.ts'
 import { configuredAuthority } from './http/auth/configured.ts'
+import { openLinks, orByLink, type Links } from './http/auth/links.ts'
 import type { Authority, Gate } from './http/gate.ts'
 import { createLimits } from './http/limits.ts'
 import { methodRefused } from './http/methods.ts'
@@ -26,6 +27,7 @@ import { sendFailureDetail, sendFailureText } from './http/polyaxon/answers.ts'
 import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
 import { answerStreams } from './http/polyaxon/streams.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
+import { linksHandler } from './http/routes/links.ts'
 import { answerOutputs, type OutputsDependencies } from './http/routes/outputs.ts'
 import { readiness, type ReadinessDependencies } from './http/routes/readiness.ts'
 import { createUploads } from './http/uploads.ts'
@@ -83,7 +85,8 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const resumable = resumableUploads(stores, config)
   keepAllSwept(stores, resumable, logger, closing.signal)
 
-  const gate = await gateOf(dependencies)
+  const links = config.auth.links && (await openLinks(config.auth.links, logger))
+  const gate = await gateOf(dependencies, links)
   const app = bareApp()
   const base = config.server.basePath || '/'
   const validate = createRequestValidator(description, LISTS)
@@ -94,17 +97,11 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const isOpen = gate.authority.isOpen === true
   app.use(...arrival({ config, isOpen, connections: accepted, requests: limits.requests }))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
-  app.use(base, artifacts({ config, report }, { connections, gate, validate, limits }, logs))
-  const uploads = createUploads({
-    connections,
-    resumable,
-    validate,
-    uploads: config.uploads,
-    limits,
-    gate,
-    closing: closing.signal,
-  })
+  const served = { connections, gate, validate, limits }
+  app.use(base, artifacts({ config, report }, served, logs))
+  const uploads = createUploads({ ...served, resumable, uploads: config.uploads, closing: closing.signal })
   app.use(base, uploads.handler)
+  if (links) app.use(base, linksHandler({ ...served, links, config }))
   app.use(
     base,
     operations(validate, [
@@ -301,10 +298,14 @@ function reportOf({ logger, onLimit }: AppDependencies): Report {
   }
 }
 
-async function gateOf({ config, logger, authority }: AppDependencies): Promise<Gate> {
+async function gateOf(
+  { config, logger, authority }: AppDependencies,
+  links: Links | undefined,
+): Promise<Gate> {
+  const others = authority ?? (await configuredAuthority(config, logger))
   return {
     origins: new Set(config.server.corsOrigins),
-    authority: authority ?? (await configuredAuthority(config, logger)),
+    authority: orByLink(others, links),
   }
 }
 

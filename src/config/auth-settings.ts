@@ -88,4 +88,17 @@ export const AUTH_SETTINGS = {
     env: 'AUTH_FORWARD_CACHE_REFUSED',
     meaning: 'How long its no is good.',
   }),
+  'auth.links.keysFile': setting({
+    type: fileOrNone,
+    default: '',
+    env: 'AUTH_LINKS_KEYS_FILE',
+    meaning:
+      'File of the keys that sign links to single files, archives and uploads (`/links`). Without it there are none. It is read again when it changes.',
+  }),
+  'auth.links.maxAge': setting({
+    type: duration(1_000, 366 * 24 * 3_600_000),
+    default: 7 * 24 * 3_600_000,
+    env: 'AUTH_LINKS_MAX_AGE',
+    meaning: 'How long a link may be good; an hour where nothing is said.',
+  }),
 } as const

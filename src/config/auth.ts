@@ -4,6 +4,7 @@ import { isLoopback } from './address.ts'
 import type { Config, JwtDefinition } from './config.ts'
 import { harmless, type Fault } from './fault.ts'
 import { forwardFaults, forwardOf } from './forward.ts'
+import { linksFaults, linksOf } from './links.ts'
 import { settingOf, type SettingKey, type Values } from './settings.ts'
 import type { Found } from './source.ts'
 import { parseTokens, readProblem, readTokensText, type Served } from './tokens-file.ts'
@@ -29,6 +30,7 @@ export async function checkAuth(
   const tokensFile = file === '' ? undefined : resolve(cwd, file)
   const jwt = jwtOf(values)
   const forward = forwardOf(values)
+  const links = linksOf(values, cwd)
   const tokens =
     tokensFile === undefined
       ? undefined
@@ -39,11 +41,13 @@ export async function checkAuth(
       ...(tokensFile !== undefined && { tokensFile }),
       ...(jwt && { jwt }),
       ...(forward && { forward }),
+      ...(links && { links }),
     },
     faults: [
       ...(tokens?.faults ?? []),
       ...jwtFaults(values, chosen, where),
       ...forwardFaults(values, chosen),
+      ...(await linksFaults(values, links, where('auth.links.keysFile'))),
       ...openFaults(values, isAny, where),
     ],
     warnings: [...(tokens?.warnings ?? []), ...jwtWarnings(values, where)],

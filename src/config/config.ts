@@ -41,6 +41,13 @@ export interface ForwardDefinition {
   readonly noMs: number
 }
 
+export interface LinksDefinition {
+  /** Absolute path of the file of keys. */
+  readonly keysFile: string
+  /** The longest time that a link may be good. */
+  readonly maxAgeMs: number
+}
+
 export interface Config {
   readonly server: {
     /** Address to listen on. Anything but loopback needs a way in `auth`, or `allowUnauthenticated`. */
@@ -72,6 +79,8 @@ export interface Config {
     readonly jwt?: JwtDefinition
     /** A service that is asked. */
     readonly forward?: ForwardDefinition
+    /** Rights that callers hand on; nobody comes in by these alone. */
+    readonly links?: LinksDefinition
   }
   readonly logLevel: LogLevel
   /** The outputs stores by their names, at least one; the first is the default of `?connection=`. */

@@ -111,7 +111,9 @@ function parseValues(chosen: ReadonlyMap<SettingKey, Found>): { values: Values; 
     const value = setting.type.parse(found.value)
     if (value === undefined) {
       const { expected, isConfidential } = setting.type
-      const problem = isConfidential ? `expected ${expected}` : expectedFound(expected, found.value)
+      const problem = isConfidential
+        ? `expected ${expected}, found another value`
+        : expectedFound(expected, found.value)
       faults.push({ where: found.where, problem })
     }
     return [key, value ?? setting.default]

@@ -426,6 +426,29 @@ export interface paths {
         patch: operations["appendToUpload"];
         trace?: never;
     };
+    "/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a link that is good without credentials
+         * @description Hands on a right that the caller has, for a time: to read one file (`GET`, and `HEAD` with it), to download a folder as an archive (`GET` with `archive`), or to put one file in its place or unpack one archive (`PUT`). The answer has the URL, with
+         *     its `signature`, in one spelling. It is good for this method, this path and this query, to the letter, until it expires or its key is removed. What the caller may not do cannot be linked to, and fails as it would.
+         *
+         *     There is no such operation (404) unless an operator has given keys (`auth.links.keysFile`).
+         */
+        post: operations["createLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/streams/v1/{namespace}/{owner}/{project}/runs/multi/events/{kind}": {
         parameters: {
             query?: never;
@@ -1227,6 +1250,26 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        LinkRequest: {
+            /**
+             * @description What the link is for; `HEAD` goes with `GET`.
+             * @enum {string}
+             */
+            method: "GET" | "PUT";
+            /** @description Of the request that the link is to stand for, beginning with `/outputs/`, without the host and the base path of the service. */
+            url: string;
+            /** @description Seconds; `auth.links.maxAge` is the most that there may be. An hour unless it is given. */
+            expiresIn?: number;
+        };
+        Link: {
+            /** @description Path and query of the link, with the base path of the service in front, so that it is relative to the host. */
+            url: string;
+            /**
+             * Format: date-time
+             * @description When the link ceases to be good.
+             */
+            expires: string;
+        };
         /** @enum {string} */
         RunKind: "experiments" | "jobs" | "builds" | "groups" | "runs";
         /** @enum {string} */
@@ -2386,6 +2429,12 @@ export interface components {
          */
         Connection: string;
         /**
+         * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+         *     Other credentials in the same request count for nothing.
+         * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+         */
+        Signature: string;
+        /**
          * @description Form of the listing. Wins over the `Accept` header.
          * @example json
          */
@@ -3535,6 +3584,12 @@ export interface operations {
                  * @example true
                  */
                 redirect?: components["parameters"]["Redirect"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -3624,6 +3679,12 @@ export interface operations {
                  * @example remove
                  */
                 onFailure?: components["parameters"]["OnFailure"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -3955,6 +4016,12 @@ export interface operations {
                  * @example true
                  */
                 redirect?: components["parameters"]["Redirect"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -4105,6 +4172,12 @@ export interface operations {
                  * @example true
                  */
                 redirect?: components["parameters"]["Redirect"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -4199,6 +4272,12 @@ export interface operations {
                  * @example remove
                  */
                 onFailure?: components["parameters"]["OnFailure"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -4545,6 +4624,12 @@ export interface operations {
                  * @example true
                  */
                 redirect?: components["parameters"]["Redirect"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -4700,6 +4785,12 @@ export interface operations {
                  * @example **\/*.tmp
                  */
                 exclude?: components["parameters"]["Exclude"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -4800,6 +4891,12 @@ export interface operations {
                  * @example outputs
                  */
                 connection?: components["parameters"]["Connection"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -5133,6 +5230,12 @@ export interface operations {
                  * @example **\/*.tmp
                  */
                 exclude?: components["parameters"]["Exclude"];
+                /**
+                 * @description What makes a link of the URL: it is good without any other credentials, until it expires, and exactly as it was signed. It is the last parameter of a URL that `POST /links` gives, and nothing else of that may be changed (403).
+                 *     Other credentials in the same request count for nothing.
+                 * @example v1.2026-08.1790000000.qNxC1vYX2yKX2u2bO1v1m9q1bq9m0nVtqQyq8n6l3Xw
+                 */
+                signature?: components["parameters"]["Signature"];
             };
             header?: {
                 /**
@@ -5455,6 +5558,54 @@ export interface operations {
             503: components["responses"]["Unavailable"];
             504: components["responses"]["GatewayTimeout"];
             507: components["responses"]["InsufficientStorage"];
+        };
+    };
+    createLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "method": "GET",
+                 *       "url": "/outputs/demo/quick-start/experiments/1/?archive=zip",
+                 *       "expiresIn": 86400
+                 *     }
+                 */
+                "application/json": components["schemas"]["LinkRequest"];
+            };
+        };
+        responses: {
+            /** @description The link. */
+            201: {
+                headers: {
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UrlTooLong"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["GatewayTimeout"];
         };
     };
     readEventsOfRuns: {

@@ -41,9 +41,18 @@ export type Query = {
 /** What a POST selects, in the form in which it was sent. */
 export type Body = Schemas['Selection'] | Schemas['SelectionForm']
 
+/** What a link is to be for. */
+export type LinkRequest = Schemas['LinkRequest']
+
+/** Middleware, and the check of a URL that nobody has sent yet. */
+export interface RequestValidator extends RequestHandler {
+  /** The query of `url` by the operation of `method` there. Fails with InvalidArgument for a URL that has none, and as the middleware does. */
+  queryFor(method: string, url: string): Query
+}
+
 interface Intake {
   readonly query: Query
-  readonly readBody?: (response: Response) => Promise<Body>
+  readonly readBody?: (response: Response) => Promise<unknown>
 }
 
 const NOTHING: Intake = Object.freeze({ query: Object.freeze({}) })
@@ -64,6 +73,15 @@ export function queryOf(request: IncomingMessage): Query {
  * InvalidArgument for a body of another form or type, TooLarge for one that is too long, TimedOut for one that takes too long.
  */
 export async function bodyOf(request: IncomingMessage, response: Response): Promise<Body> {
+  return (await readBodyOf(request, response)) as Body
+}
+
+/** The same where the operation makes a link. */
+export async function linkRequestOf(request: IncomingMessage, response: Response): Promise<LinkRequest> {
+  return (await readBodyOf(request, response)) as LinkRequest
+}
+
+async function readBodyOf(request: IncomingMessage, response: Response): Promise<unknown> {
   const readBody = intakes.get(request)?.readBody
   if (readBody === undefined) throw unchecked()
   return readBody(response)
@@ -82,15 +100,25 @@ function unchecked(): AppError {
  * no list, and a value of another form fail with InvalidArgument. URLs and methods outside the description pass with an empty query, because the routes answer them with 404 and
  * 405.
  */
-export function createRequestValidator(description: Description, options: ValidatorOptions): RequestHandler {
+export function createRequestValidator(
+  description: Description,
+  options: ValidatorOptions,
+): RequestValidator {
   const findPaths = createPathMatcher(description)
   const checks = checksOf(description)
   const readBody = createBodyReader(options)
-
-  return (req, _res, next) => {
-    const check = findPaths(req.path)
-      .map(path => checks.get(`${req.method} ${path}`))
+  const checkOf = (method: string, urlPath: string): EndpointCheck | undefined =>
+    findPaths(urlPath)
+      .map(path => checks.get(`${method} ${path}`))
       .find(found => found !== undefined)
+  const queryFor = (method: string, url: string): Query => {
+    const [path = '', ...query] = url.split('?')
+    const check = checkOf(method, path)
+    if (check === undefined) throw invalid(`There is no ${method} of this URL.`)
+    return check.query(query.join('?'))
+  }
+  const middleware: RequestHandler = (req, _res, next) => {
+    const check = checkOf(req.method, req.path)
     if (check === undefined) {
       intakes.set(req, NOTHING)
       next()
@@ -102,6 +130,7 @@ export function createRequestValidator(description: Description, options: Valida
     intakes.set(req, body === undefined ? { query } : { query, readBody: res => readBody(req, res, body) })
     next()
   }
+  return Object.assign(middleware, { queryFor })
 }
 
 interface EndpointCheck {
@@ -112,7 +141,7 @@ interface EndpointCheck {
 }
 
 /** `raw` is the text of a form, the value of JSON. Fails for a body that the operation does not allow. */
-type BodyCheck = (mediaType: string, raw: unknown) => Body
+type BodyCheck = (mediaType: string, raw: unknown) => unknown
 
 type Compile = (schema: Schema) => ValidateFunction
 
@@ -173,13 +202,11 @@ function compileBody(
     compileField(name, schema, required.includes(name), description, compile),
   )
   return (mediaType, raw) => {
-    if (mediaType === FORM)
-      return readFields('form field', fields, typeof raw === 'string' ? raw : '') as Schemas['SelectionForm']
-    if (mediaType !== JSON_TYPE)
-      throw invalid(
-        `The Content-Type of the body is ${quote(mediaType)}; it must be ${JSON_TYPE} or ${FORM}.`,
-      )
-    if (json(raw)) return raw as Schemas['Selection']
+    const types = [JSON_TYPE, FORM].filter(type => content[type] !== undefined)
+    if (!types.includes(mediaType))
+      throw invalid(`The Content-Type of the body is ${quote(mediaType)}; it must be ${types.join(' or ')}.`)
+    if (mediaType === FORM) return readFields('form field', fields, typeof raw === 'string' ? raw : '')
+    if (json(raw)) return raw
     const [fault] = json.errors ?? []
     const extra =
       fault?.keyword === 'additionalProperties' ? ` '${String(fault.params['additionalProperty'])}'` : ''
@@ -188,7 +215,7 @@ function compileBody(
   }
 }
 
-type BodyReader = (req: Request, res: Response, check: BodyCheck) => Promise<Body>
+type BodyReader = (req: Request, res: Response, check: BodyCheck) => Promise<unknown>
 
 /** Reads a body of a media type that is declared. */
 function createBodyReader({ maxBodyBytes, maxBodyMs }: ValidatorOptions): BodyReader {

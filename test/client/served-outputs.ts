@@ -1,4 +1,5 @@
 // A service over a store made for one test file, and a folder for what its clients download.
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -41,7 +42,9 @@ async function serve(fill: (root: string) => Promise<void>): Promise<ServedOutpu
   const root = join(folder, 'store')
   try {
     await fill(root)
-    const service = await startService(root)
+    const keysFile = join(folder, 'keys.yaml')
+    await writeFile(keysFile, `keys: [{id: k1, secret: '${randomBytes(32).toString('base64')}'}]`)
+    const service = await startService(root, { auth: { links: { keysFile, maxAgeMs: 7 * 86_400_000 } } })
     return {
       service,
       root,

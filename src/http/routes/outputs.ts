@@ -17,6 +17,7 @@ import { admitted, type Guarded } from '../admission.ts'
 import { actionsOf, isChange } from '../changes.ts'
 import { callerOf, checkOrigin } from '../gate.ts'
 import { isForm } from '../form-upload.ts'
+import { hasSignature } from '../signed-url.ts'
 import { visible } from '../visible.ts'
 import { parseTarget } from '../target.ts'
 import type { Target } from '../target.ts'
@@ -72,6 +73,13 @@ export async function answerOutputs(
 ): Promise<void> {
   const { method } = request
   const mark = url.indexOf('?')
+  const signal = transferSignal(response)
+  const isLinked = mark >= 0 && hasSignature(url)
+  if (isLinked) {
+    // A link proves itself, before anything that it may have been changed to means anything.
+    await callerOf(dependencies.gate, request, signal)
+    response.setHeader('Referrer-Policy', 'no-referrer')
+  }
   const target = parseTarget(mark < 0 ? url : url.slice(0, mark))
   checkMethod(request, response, target)
   if (lacksSlash(target)) {
@@ -84,7 +92,6 @@ export async function answerOutputs(
   const actions = actionsOf(method, query)
   const changes = isChange(actions)
   if (changes) checkOrigin(request, dependencies.gate)
-  const signal = transferSignal(response)
   const of = target.type === 'level' ? target.level : target.reference
   const wanted = { actions, connection: query.connection, of }
   const { connection, runs } = await admitted(dependencies, request, wanted, signal)
@@ -153,7 +160,8 @@ async function answerArtifact(asked: Asked, run: Run, target: ArtifactTarget): P
   try {
     await answerFile(asked, run, target.path, query.download === true ? 'attachment' : 'safe')
   } catch (error) {
-    if (!isAppError(error, 'IsDirectory')) throw error
+    // A link is to a file: what would follow the redirect was not signed.
+    if (!isAppError(error, 'IsDirectory') || query.signature !== undefined) throw error
     redirectToFolder(asked.request, asked.response)
   }
 }

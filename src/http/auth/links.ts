@@ -1,0 +1,114 @@
+// Signed links: whoever has one may do what it was signed for, until it expires.
+import type { Logger } from 'pino'
+import type { LinksDefinition } from '../../config/config.ts'
+import { parseLinkKeys, readLinkKeysText, unreadableKeys, type LinkKey } from '../../config/link-keys.ts'
+import { watchFile } from '../../config/watched-file.ts'
+import { AppError } from '../../errors.ts'
+import { isRunReference } from '../../runs/runs.ts'
+import type { Action, Authority, Caller } from '../gate.ts'
+import { hasSignature, isSignedBy, signedUrlOf, signUrl, type Signed } from '../signed-url.ts'
+
+export interface Links {
+  /** The longest time that a link may be good. */
+  readonly maxAgeMs: number
+  /** The URL with its signature. Fails with Unavailable where the keys cannot be used. */
+  sign(signed: Signed): string
+  /** Who has `url`, which is below the base path. Fails with PermissionDenied for what is not signed, or not any more; with Unavailable where the keys cannot be used. */
+  bearer(method: string, url: string): Caller
+  close(): void
+}
+
+/** What may be signed, and the right that it is. */
+export const LINKED: Readonly<Record<string, Action>> = { GET: 'read', PUT: 'write' }
+
+/** The file of keys is read again when it changes; one that cannot be used changes nothing, and is logged. */
+export async function openLinks({ keysFile, maxAgeMs }: LinksDefinition, logger: Logger): Promise<Links> {
+  let keys: readonly LinkKey[] | undefined
+  const stop = await watchFile(keysFile, async () => {
+    const read = await readKeys(keysFile)
+    if (read.faults.length > 0)
+      logger.error(
+        { faults: read.faults },
+        'the keys of links cannot be used: what they were before still holds',
+      )
+    else {
+      if (keys !== undefined) logger.info({ keys: read.keys.length }, 'the keys of links were read again')
+      keys = read.keys
+    }
+  })
+  const known = (): readonly LinkKey[] => {
+    if (keys === undefined) throw unusable()
+    return keys
+  }
+  return {
+    maxAgeMs,
+    sign: signed =>
+      signUrl(
+        known().find(({ isRetired }) => !isRetired)!,
+        signed,
+      ),
+    bearer: (method, url) => bearerOf(known(), method, url),
+    close: stop,
+  }
+}
+
+async function readKeys(path: string): Promise<{ keys: readonly LinkKey[]; faults: readonly string[] }> {
+  try {
+    const { keys, faults } = parseLinkKeys(await readLinkKeysText(path), path)
+    return { keys, faults: faults.map(({ where, problem }) => `${where}: ${problem}`) }
+  } catch (error) {
+    return { keys: [], faults: [`${path}: ${unreadableKeys(error)}`] }
+  }
+}
+
+function bearerOf(keys: readonly LinkKey[], method: string, url: string): Caller {
+  const signed = signedUrlOf(method, url)
+  const key = keys.find(({ id }) => id === signed?.keyId)
+  const action = signed && (Object.hasOwn(LINKED, signed.method) ? LINKED[signed.method] : undefined)
+  if (signed === undefined || key === undefined || action === undefined || !isSignedBy(key, signed))
+    throw notValid()
+  if (Date.now() >= Number(signed.expires) * 1000) throw notValid()
+  return {
+    name: `link:${key.id}`,
+    seesAll: false,
+    // Of what, the URL says, which is the one that was signed.
+    judge: access =>
+      Promise.resolve(access.action === action && isRunReference(access.of) ? 'allowed' : 'forbidden'),
+  }
+}
+
+/** Listens to `links` where a URL is signed, to nothing else that comes with it, and otherwise to `authority`. Without links nothing that is signed is good. */
+export function orByLink(authority: Authority, links: Links | undefined): Authority {
+  return {
+    isOpen: authority.isOpen === true,
+    recognise: async (request, signal) => {
+      const { method = '', url = '' } = request
+      if (!hasSignature(url)) return authority.recognise(request, signal)
+      if (links === undefined) throw notValid()
+      return links.bearer(method, url)
+    },
+    close: () => {
+      authority.close?.()
+      links?.close()
+    },
+  }
+}
+
+/** The same for everything that can be wrong: who has no link learns nothing of those of others. */
+function notValid(): AppError {
+  return new AppError(
+    'PermissionDenied',
+    'This link is not valid, or not any more: it has expired, or is not what was signed, to the letter. Ask for a new one.',
+    { op: 'admit' },
+  )
+}
+
+function unusable(): AppError {
+  return new AppError(
+    'Unavailable',
+    'Links cannot be signed or checked, because their keys cannot be used.',
+    {
+      op: 'admit',
+    },
+  )
+}
