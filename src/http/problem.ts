@@ -148,9 +148,9 @@ function filesOf({ files }: PartlyReceived, requestId: string): Problem['files']
   )
 }
 
-/** A problem as JSON in which no text of the request can look like markup, to whatever reads it. */
-function problemText(problem: Problem): string {
-  return JSON.stringify(problem).replaceAll('<', '\\u003c')
+/** The JSON of a failure, in which no text of the request can look like markup, to whatever reads it. */
+export function failureJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll('<', '\\u003c')
 }
 
 /** What was said of a content that now does not come. */
@@ -167,7 +167,7 @@ const OF_CONTENT = [
 
 /** Answers with a problem; nothing of the answer may have been sent. Headers set before stay (Allow, Content-Range). */
 export function sendProblem(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
-  sendFailure(request, response, problem, 'application/problem+json', `${problemText(problem)}\n`)
+  sendFailure(request, response, problem, 'application/problem+json', `${failureJson(problem)}\n`)
 }
 
 /**
@@ -244,7 +244,7 @@ function unparsedText({ code = '' }: NodeJS.ErrnoException): string {
   const [kind, detail] = UNPARSED[code] ?? ['InvalidArgument', 'This is not a valid HTTP/1.1 request.']
   const requestId = randomUUID()
   const problem = problemOf(new AppError(kind, detail), requestId)
-  const body = problemText(problem)
+  const body = failureJson(problem)
   return (
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
     `X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`

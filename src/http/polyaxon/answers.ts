@@ -1,7 +1,7 @@
 // Answers in the forms that Polyaxon's clients read.
 import type { Request, Response } from 'express'
 import { ISOLATION } from '../isolation.ts'
-import { sendFailure, type Problem } from '../problem.ts'
+import { failureJson, sendFailure, type Problem } from '../problem.ts'
 import { begun } from '../routes/listing.ts'
 import { sendText } from '../send.ts'
 import type { PolyaxonAsked } from './asked.ts'
@@ -35,7 +35,7 @@ export function sendEmpty(response: Response): void {
 export function sendFailureDetail(request: Request, response: Response, problem: Problem): void {
   const { status, detail } = problem
   const body = { detail: status === 404 ? 'Not found.' : detail }
-  sendFailure(request, response, problem, 'application/json', JSON.stringify(body))
+  sendFailure(request, response, problem, 'application/json', failureJson(body))
 }
 
 /** A failure as the sentence that the client shows to its user. */

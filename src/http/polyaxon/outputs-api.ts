@@ -4,7 +4,7 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import { isRunKind } from '../../runs/levels.ts'
 import { ROOT } from '../../store/path.ts'
-import { sendFailure } from '../problem.ts'
+import { failureJson, sendFailure } from '../problem.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerFile } from '../routes/file.ts'
 import type { OutputsDependencies } from '../routes/outputs.ts'
@@ -42,7 +42,7 @@ export async function answerOutputsApi(
     const body = error instanceof Refusal ? error.body : undefined
     const problem = dependencies.problemFor(error, request, response)
     if (body === undefined) sendFailureDetail(request, response, problem)
-    else sendFailure(request, response, problem, 'application/json', JSON.stringify(body))
+    else sendFailure(request, response, problem, 'application/json', failureJson(body))
   }
 }
 
