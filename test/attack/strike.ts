@@ -12,6 +12,7 @@ export interface Attack {
   readonly method?: string
   /** As it stands in the request line. */
   readonly target: string
+  readonly host?: string
   /** Lines of the head, besides Host, Connection and Content-Length. */
   readonly fields?: readonly string[]
   readonly body?: string | Buffer
@@ -27,10 +28,10 @@ export interface Answer {
 }
 
 /** The bytes of a request, whose text goes out as UTF-8. */
-export function bytesOf({ method = 'GET', target, fields = [], body }: Attack): Buffer {
+export function bytesOf({ method = 'GET', target, host = 'localhost', fields = [], body }: Attack): Buffer {
   const content = Buffer.from(body ?? '')
   const length = body === undefined ? [] : [`Content-Length: ${content.length}`]
-  const head = [`${method} ${target} HTTP/1.1`, 'Host: localhost', 'Connection: close', ...fields, ...length]
+  const head = [`${method} ${target} HTTP/1.1`, `Host: ${host}`, 'Connection: close', ...fields, ...length]
   return Buffer.concat([Buffer.from(head.concat('', '').join('\r\n')), content])
 }
 
