@@ -1,8 +1,9 @@
 // The composition root: puts stores, runs, archives and routes together. It neither listens nor reads the environment.
 import express from 'express'
+import { ServerResponse } from 'node:http'
 import type { Express, Request, RequestHandler, Response } from 'express'
 import type { Logger } from 'pino'
-import { allStores, type Config } from './config/config.ts'
+import type { Config } from './config/config.ts'
 import { Archives } from './content/archive.ts'
 import { Digests } from './content/digest.ts'
 import { Notebooks } from './content/notebook.ts'
@@ -11,10 +12,12 @@ import { AppError } from './errors.ts'
 import { arrival } from './http/arrival.ts'
 import { isBelow } from './http/below.ts'
 import { ConnectionLimit, CONNECTIONS } from './http/connection-limit.ts'
-import { parseDescription } from './http/description.ts'
+import { parseDescription, type Description } from './http/description.ts'
 import { entry, type Entry } from './http/entry.ts'
-import { requestIdOf } from './http/exchange.ts'
-import { failures, logFailure, type Report, type SendFailure } from './http/failures.ts'
+import { accessLog } from './http/access-log.ts'
+import { describe, requestIdOf } from './http/exchange.ts'
+import { Exchanges, sayTimes, type OnEnded } from './http/exchanges.ts'
+import { failures, noteFailure, type Report, type SendFailure } from './http/failures.ts'
 import { configuredAuthority } from './http/auth/configured.ts'
 import { openLinks, orByLink, type Links } from './http/auth/links.ts'
 import type { Authority, Gate } from './http/gate.ts'
@@ -22,10 +25,12 @@ import { createLimits } from './http/limits.ts'
 import { methodRefused } from './http/methods.ts'
 import { problemOf, sendProblem, toAppError } from './http/problem.ts'
 import type { Problem } from './http/problem.ts'
+import { urlForLog } from './http/redaction.ts'
 import { referencePolicy, renderReference } from './http/reference.ts'
 import { sendFailureDetail, sendFailureText } from './http/polyaxon/answers.ts'
 import { answerOutputsApi } from './http/polyaxon/outputs-api.ts'
 import { answerStreams } from './http/polyaxon/streams.ts'
+import { answerMetrics, sampleOf } from './http/routes/metrics.ts'
 import { answerHealth, document } from './http/routes/operations.ts'
 import { linksHandler } from './http/routes/links.ts'
 import { answerOutputs, type OutputsDependencies } from './http/routes/outputs.ts'
@@ -33,9 +38,10 @@ import { readiness, type ReadinessDependencies } from './http/routes/readiness.t
 import { createUploads } from './http/uploads.ts'
 import { Watchdog, type Unacknowledged } from './http/watchdog.ts'
 import { createRequestValidator } from './http/validate.ts'
+import { Metrics } from './metrics/metrics.ts'
 import { RunLogs } from './runs/run-logs.ts'
 import { Runs } from './runs/runs.ts'
-import { openStores } from './store/open.ts'
+import { servedStores, type ServedStores, type Stores } from './served-stores.ts'
 import type { ArtifactStore } from './store/store.ts'
 import { keepSwept, LEFT_MS, type Sweep, type SweepingReports } from './store/sweeping.ts'
 
@@ -49,18 +55,15 @@ export interface AppDependencies {
   readonly description: string
   /** Instead of those that the configuration names. */
   readonly stores?: Stores
-  /** Called whenever something is refused or ended because as much was under way as may be, with the setting that says so. */
+  /** Called whenever something is refused or ended because as much was under way as may be, with the setting that says so; counted in the metrics unless given. */
   readonly onLimit?: (limit: string) => void
   /** What the system knows of connections; nothing unless given. */
   readonly unacknowledged?: () => Promise<Unacknowledged>
   /** Instead of the one that the configuration describes. */
   readonly authority?: Authority
-}
-
-export interface Stores {
-  /** By connection. */
-  readonly outputs: ReadonlyMap<string, ArtifactStore>
-  readonly logs?: ArtifactStore
+  readonly metrics?: Metrics
+  /** What /metrics shows where it is more than the metrics of this process. */
+  readonly metricsText?: () => Promise<string>
 }
 
 export interface App extends Entry {
@@ -68,18 +71,23 @@ export interface App extends Entry {
   dropped(): void
   /** Makes /readyz refuse, so that balancers look elsewhere; requests are still answered. */
   drain(): void
+  /** Says that connections which close from here on before their answer is whole are closed by the service. */
+  cut(): void
   /** After the last request: ends what the stores hold. */
   close(): Promise<void>
 }
 
 /** Everything is compiled and the stores are opened when the promise resolves; whether they can be reached shows when they are used. */
 export async function createApp(dependencies: AppDependencies): Promise<App> {
-  const { config, logger } = dependencies
-  const { outputs: stores, logs } = dependencies.stores ?? (await openAll(config))
+  const { config, logger, metrics = new Metrics({ version: 'unknown' }) } = dependencies
+  const opened = await servedStores(config, metrics, dependencies.stores)
+  const { outputs: stores, logs } = opened
   const connections = new Map(
     [...stores].map(([name, store]) => [name, new Runs(store, config.layouts, name)] as const),
   )
   const description = parseDescription(dependencies.description)
+  const archives = new Archives(config.archives)
+  const exchanges = observedExchanges(accessLog(logger, urlForLog(description)), metrics, archives, opened)
   let draining = false
   const closing = new AbortController()
   const resumable = resumableUploads(stores, config)
@@ -91,14 +99,15 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   const base = config.server.basePath || '/'
   const validate = createRequestValidator(description, LISTS)
   const limits = createLimits(config)
-  const report = reportOf(dependencies)
-  const watchdog = watchdogOf(dependencies)
+  const onLimit = dependencies.onLimit ?? ((limit: string) => metrics.limitHit(limit))
+  const report = reportOf(logger, onLimit)
+  const watchdog = watchdogOf(dependencies, onLimit)
   const accepted = new ConnectionLimit(config.limits.connections)
   const isOpen = gate.authority.isOpen === true
   app.use(...arrival({ config, isOpen, connections: accepted, requests: limits.requests }))
   // First, and with nothing in front of it that it does not need: most requests are for artifacts, and most of those have no query to check.
   const served = { connections, gate, validate, limits }
-  app.use(base, artifacts({ config, report }, served, logs))
+  app.use(base, artifacts({ config, report }, { ...served, archives }, logs))
   const uploads = createUploads({ ...served, resumable, uploads: config.uploads, closing: closing.signal })
   app.use(base, uploads.handler)
   if (links) app.use(base, linksHandler({ ...served, links, config }))
@@ -107,6 +116,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     operations(validate, [
       ['/healthz', answerHealth],
       ['/readyz', readinessOf(stores, logger, { accepting: () => !draining, namesStores: isOpen })],
+      ...metricsRoute(dependencies, metrics, gate),
       ...documents(dependencies.description, description),
     ]),
   )
@@ -116,8 +126,9 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
   app.use(failures(report, formOf(config)))
 
   return {
-    ...entry(app, config.server, { connections: accepted, watchdog }),
-    dropped: () => dependencies.onLimit?.(CONNECTIONS),
+    ...entry(app, config.server, { exchanges, connections: accepted, watchdog }),
+    cut: () => exchanges.cut(),
+    dropped: () => onLimit(CONNECTIONS),
     drain: () => {
       draining = true
     },
@@ -126,23 +137,41 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
       watchdog.stop()
       await uploads.ended()
       gate.authority.close?.()
-      await closeAll({ outputs: stores, ...(logs && { logs }) })
+      await closeAll(opened)
     },
   }
-}
-
-/** All of them at once, for volumes share what operations they may have under way. */
-async function openAll(config: Config): Promise<Stores> {
-  const outputs = new Map<string, ArtifactStore>(await openStores(allStores(config), config.store))
-  const logs = config.logs && outputs.get(config.logs.name)
-  if (logs === undefined) return { outputs }
-  outputs.delete(config.logs!.name)
-  return { outputs, logs }
 }
 
 async function closeAll({ outputs, logs }: Stores): Promise<void> {
   await Promise.all([...outputs.values(), ...(logs ? [logs] : [])].map(store => store.close()))
 }
+
+/** Not where they have a port of their own. */
+function metricsRoute({ config, metricsText }: AppDependencies, metrics: Metrics, gate: Gate): Route[] {
+  if (config.metrics.port !== 0) return []
+  return [['/metrics', answerMetrics(gate, metricsText ?? (() => metrics.text()))]]
+}
+
+/** Requests, each with a line in the log and a place in the metrics when it has ended. */
+function observedExchanges(
+  writeLine: OnEnded,
+  metrics: Metrics,
+  archives: Archives,
+  served: ServedStores,
+): Exchanges {
+  const exchanges = new Exchanges(ended => {
+    metrics.request(sampleOf(ended))
+    writeLine(ended)
+  })
+  metrics.watch({
+    requests: () => exchanges.inProgress,
+    archives: () => archives.inProgress,
+    stores: () => served.loads(),
+  })
+  return exchanges
+}
+
+type WriteHead = ServerResponse['writeHead']
 
 /** Express without what it would do by itself. */
 function bareApp(): Express {
@@ -152,6 +181,11 @@ function bareApp(): Express {
   app.set('query parser', false)
   app.set('case sensitive routing', true)
   app.set('strict routing', true)
+  // Express makes every response one of these.
+  app.response.writeHead = function (this: ServerResponse, ...given: Parameters<WriteHead>) {
+    sayTimes(this)
+    return ServerResponse.prototype.writeHead.apply(this, given)
+  } as typeof app.response.writeHead
   return app
 }
 
@@ -191,6 +225,16 @@ function keepAllSwept(
   )
 }
 
+type Route = readonly [path: string, handler: RequestHandler]
+
+function documents(text: string, description: Description): Route[] {
+  const policy = { 'Content-Security-Policy': referencePolicy() }
+  return [
+    ['/openapi.yaml', document(text, 'application/yaml')],
+    ['/docs', document(renderReference(description), 'text/html; charset=utf-8', policy)],
+  ]
+}
+
 function readinessOf(
   stores: ReadonlyMap<string, ArtifactStore>,
   logger: Logger,
@@ -207,23 +251,22 @@ function readinessOf(
   })
 }
 
-type Operation = readonly [path: string, handler: RequestHandler]
-
-function documents(text: string, description: ReturnType<typeof parseDescription>): readonly Operation[] {
-  const policy = { 'Content-Security-Policy': referencePolicy() }
-  return [
-    ['/openapi.yaml', document(text, 'application/yaml')],
-    ['/docs', document(renderReference(description), 'text/html; charset=utf-8', policy)],
-  ]
-}
-
 /** What is asked of the service itself, and the way from its root to the outputs. */
-function operations(validate: RequestHandler, routes: readonly Operation[]): RequestHandler {
+function operations(validate: RequestHandler, routes: readonly Route[]): RequestHandler {
   const router = express.Router({ caseSensitive: true, strict: true })
-  for (const [path, handler] of routes) router.route(path).get(validate, handler).all(onlyReading)
+  for (const [path, handler] of routes)
+    router
+      .route(path)
+      .all((_request, response, next) => {
+        describe(response, { route: path, answer: path.endsWith('z') ? 'health' : 'document' })
+        next()
+      })
+      .get(validate, handler)
+      .all(onlyReading)
   router
     .route('/')
     .get(({ originalUrl }, response) => {
+      describe(response, { route: '/', answer: 'redirect' })
       const [path = ''] = originalUrl.split('?', 1)
       // A base path without its slash is resolved against the folder above it.
       const last = path.slice(path.lastIndexOf('/') + 1)
@@ -238,20 +281,19 @@ function operations(validate: RequestHandler, routes: readonly Operation[]): Req
 /** The routes that serve artifacts. */
 function artifacts(
   { config, report }: Pick<AppDependencies, 'config'> & { readonly report: Report },
-  served: Pick<OutputsDependencies, 'connections' | 'gate' | 'validate' | 'limits'>,
+  served: Pick<OutputsDependencies, 'connections' | 'gate' | 'validate' | 'limits' | 'archives'>,
   logs: ArtifactStore | undefined,
 ): RequestHandler {
   const dependencies = {
     ...served,
     ...(logs && { logs: new RunLogs(logs) }),
     uploads: config.uploads,
-    archives: new Archives(config.archives),
     digests: new Digests(config.digests.maxBytes),
     notebooks: new Notebooks(),
-    problemFor: (error: unknown, request: Request, response: Response): Problem => {
+    problemFor: (error: unknown, response: Response): Problem => {
       const known = toAppError(error)
-      report(known, request, requestIdOf(request, response))
-      return problemOf(known, requestIdOf(request, response))
+      report(known, response)
+      return problemOf(known, requestIdOf(response))
     },
   }
   return (request, response, next) => {
@@ -283,18 +325,20 @@ function formOf({ server: { basePath } }: Config): (request: Request) => SendFai
   return ({ originalUrl }) => treeOf(originalUrl.slice(basePath.length))?.[2]
 }
 
-function watchdogOf({ config: { limits }, onLimit, unacknowledged }: AppDependencies): Watchdog {
+type OnLimit = NonNullable<AppDependencies['onLimit']>
+
+function watchdogOf({ config: { limits }, unacknowledged }: AppDependencies, onLimit: OnLimit): Watchdog {
   return new Watchdog({
     idleMs: limits.idleTimeoutMs,
     unacknowledged: unacknowledged ?? (() => Promise.resolve(() => undefined)),
-    onIdle: () => onLimit?.('limits.idleTimeout'),
+    onIdle: () => onLimit('limits.idleTimeout'),
   })
 }
 
-function reportOf({ logger, onLimit }: AppDependencies): Report {
-  return (error, request, id) => {
-    logFailure(logger, error, request, id)
-    if (error.limit !== undefined) onLimit?.(error.limit)
+function reportOf(logger: Logger, onLimit: OnLimit): Report {
+  return (error, response) => {
+    noteFailure(logger, error, response)
+    if (error.limit !== undefined) onLimit(error.limit)
   }
 }
 

@@ -83,6 +83,11 @@ export interface Config {
     readonly links?: LinksDefinition
   }
   readonly logLevel: LogLevel
+  readonly metrics: {
+    /** Where /metrics alone is served, for the whole service; 0 for the port of the service. */
+    readonly port: number
+    readonly host: string
+  }
   /** The outputs stores by their names, at least one; the first is the default of `?connection=`. */
   readonly connections: readonly StoreDefinition[]
   /** Where Polyaxon 0.x puts the logs of runs, read-only; none of the connections, and named like none of them. */

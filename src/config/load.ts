@@ -83,6 +83,7 @@ export async function loadConfig({ argv, env, cwd }: Surroundings): Promise<Load
   const served = { layouts, connections: definitions.connections.map(({ name }) => name) }
   const auth = await checkAuth(values, chosen, cwd, served)
   const config = toConfig({ ...values, 'store.maxOperations': operations.most }, definitions, auth.auth)
+  faults.push(...combinationFaults(config, key => chosen.get(key)?.where ?? key))
   faults.push(...auth.faults, ...operations.faults)
   faults.push(...stores.faults, ...unused.faults)
   // One volume that is away is no reason to keep the others from being served; beside real faults it is named with them.
@@ -185,6 +186,7 @@ function toConfig(
     },
     auth,
     logLevel: values.logLevel,
+    metrics: { port: values['metrics.port'], host: values['metrics.host'] || values['server.host'] },
     ...stores,
     layouts: layoutsOf(values),
     store: { maxOperations: values['store.maxOperations'], deadlineMs: values['store.deadline'] },
@@ -219,6 +221,14 @@ function toConfig(
     },
     digests: { maxBytes: values['digests.maxBytes'] },
   }
+}
+
+/** Faults of values that are fine one by one. */
+function combinationFaults(config: Config, where: (key: SettingKey) => string): Fault[] {
+  const { port } = config.server
+  if (port === 0 || config.metrics.port !== port) return []
+  const problem = `${port} is the port of the service: choose another one, or none to have /metrics there`
+  return [{ where: where('metrics.port'), problem }]
 }
 
 /**

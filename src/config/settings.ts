@@ -12,6 +12,7 @@ import {
   folderOrNone,
   host,
   hosts,
+  hostOrNone,
   integer,
   integerOr,
   oneOf,
@@ -102,6 +103,19 @@ export const SETTINGS = {
     env: 'LOG_LEVEL',
     flag: 'log-level',
     meaning: `Least severe level that is logged: ${LOG_LEVELS.map(level => `\`${level}\``).join(', ')}.`,
+  }),
+  'metrics.port': setting({
+    type: integer(0, 65535),
+    default: 0,
+    env: 'METRICS_PORT',
+    meaning:
+      'Port on which `/metrics` is served, for Prometheus, and nothing else. With 0 it is served at the port of the service.',
+  }),
+  'metrics.host': setting({
+    type: hostOrNone,
+    default: '',
+    env: 'METRICS_HOST',
+    meaning: 'Address to listen on for `metrics.port`; that of the service unless set.',
   }),
   'outputs.path': setting({
     type: filePath,

@@ -125,6 +125,12 @@ export const host: ValueType<string> = {
   format: String,
 }
 
+export const hostOrNone: ValueType<string> = {
+  ...host,
+  parse: found => (found === '' ? '' : host.parse(found)),
+  format: address => (address === '' ? "''" : address),
+}
+
 /** Text that names a file or folder, as the system takes it. */
 export const filePath: ValueType<string> = {
   name: 'path',

@@ -56,6 +56,13 @@ export interface ArchiveRequest {
   readonly signal: AbortSignal
 }
 
+export interface ArchiveRepresentation extends Representation {
+  /** Files and folders in it. */
+  readonly entries: number
+  /** Of its members together. */
+  readonly contentBytes: number
+}
+
 interface ZipPlan {
   readonly layout: ZipLayout
   readonly known: KnownChecksums
@@ -99,7 +106,7 @@ export class Archives {
    *
    * Fails with RateLimited when too many are in progress, with InvalidArgument for options that do not go together, and like `buildManifest`.
    */
-  async open(store: ReadableStore, request: ArchiveRequest): Promise<Representation> {
+  async open(store: ReadableStore, request: ArchiveRequest): Promise<ArchiveRepresentation> {
     const { format, connection } = request
     const compress = request.compress === true
     if (compress && format !== 'zip')
@@ -198,7 +205,7 @@ interface Opened extends Content {
   readonly leave: () => void
 }
 
-function representation({ format, filename }: ArchiveRequest, opened: Opened): Representation {
+function representation({ format, filename }: ArchiveRequest, opened: Opened): ArchiveRepresentation {
   const { size, etag, read, manifest, leave } = opened
   const closing = new AbortController()
   return {
@@ -208,6 +215,8 @@ function representation({ format, filename }: ArchiveRequest, opened: Opened): R
     mediaType: MEDIA_TYPES[format],
     filename,
     omitted: manifest.omitted,
+    entries: manifest.count,
+    contentBytes: manifest.contentBytes,
     async *read(start, end, options = {}) {
       const signal = options.signal ? AbortSignal.any([options.signal, closing.signal]) : closing.signal
       if (signal.aborted) throw aborted()

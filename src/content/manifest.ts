@@ -219,6 +219,6 @@ function tooLarge(folder: ArtifactPath, limit: string, setting: string): AppErro
     'TooLarge',
     `The archive would hold more than ${limit}, which is the limit (setting ${setting}). ` +
       'Choose a part of it with path, glob or exclude, or download its folders one by one.',
-    { op: 'archive', path: folder },
+    { op: 'archive', path: folder, limit: setting },
   )
 }

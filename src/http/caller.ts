@@ -11,6 +11,11 @@ export function nameCaller(request: IncomingMessage, name: string): void {
   ;(request as Named)[NAME] = name
 }
 
+/** The name for the log; `anonymous` where nobody was recognised. */
+export function callerNameOf(request: IncomingMessage): string {
+  return (request as Named)[NAME] ?? 'anonymous'
+}
+
 /** The caller that was recognised, wherever it is; else the network of its client. */
 export function callerKey(request: IncomingMessage): string {
   const name = (request as Named)[NAME]

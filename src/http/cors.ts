@@ -1,5 +1,6 @@
 // Pages of other sites that may talk to this service (the CORS protocol of the Fetch standard): those that the operator names, and nobody else's.
 import type { RequestHandler } from 'express'
+import { describe } from './exchange.ts'
 import { OMITTED } from './omitted.ts'
 
 /** Every method of every surface; what a URL does not take is refused when it comes. */
@@ -11,7 +12,7 @@ const SENT =
   'Tus-Resumable, Upload-Length, Upload-Defer-Length, Upload-Metadata, Upload-Offset, Upload-Checksum'
 /** Fields that a page may read: the dashboards take the name of a download from Content-Disposition. */
 const READ =
-  'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Repr-Digest, Link, Location, Retry-After, X-Request-Id, ' +
+  'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Repr-Digest, Link, Location, Retry-After, Server-Timing, X-Request-Id, ' +
   `${OMITTED}, ` +
   'Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires'
 /** Browsers keep an answer no longer than that. */
@@ -28,11 +29,14 @@ export function cors(origins: ReadonlySet<string>): RequestHandler {
     }
     response.setHeader('Access-Control-Allow-Origin', origin)
     response.setHeader('Access-Control-Allow-Credentials', 'true')
+    // What Server-Timing says is for them too.
+    response.setHeader('Timing-Allow-Origin', origin)
     if (request.method !== 'OPTIONS' || wanted === undefined) {
       response.setHeader('Access-Control-Expose-Headers', READ)
       next()
       return
     }
+    describe(response, { route: '*', answer: 'preflight' })
     response.setHeader('Access-Control-Allow-Methods', METHODS)
     response.setHeader('Access-Control-Allow-Headers', SENT)
     response.setHeader('Access-Control-Max-Age', MAX_AGE_S)

@@ -4,9 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Config } from '../config/config.ts'
+import { requestContext } from '../request-context.ts'
 import { boundUnread } from './body.ts'
 import type { ConnectionLimit } from './connection-limit.ts'
-import { requestIdOf } from './exchange.ts'
+import type { Exchanges } from './exchanges.ts'
 import { rememberPeers } from './peer.ts'
 import { refuseUnparsed } from './problem.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -30,7 +31,15 @@ export interface Entry {
 export function entry(
   app: Express,
   { trustedProxies }: Pick<Config['server'], 'trustedProxies'>,
-  { connections, watchdog }: { readonly connections: ConnectionLimit; readonly watchdog: Watchdog },
+  {
+    exchanges,
+    connections,
+    watchdog,
+  }: {
+    readonly exchanges: Exchanges
+    readonly connections: ConnectionLimit
+    readonly watchdog: Watchdog
+  },
 ): Entry {
   const rememberPeer = rememberPeers(trustedProxies)
   const last = new WeakMap<Duplex, ServerResponse>()
@@ -39,18 +48,22 @@ export function entry(
     connected: socket => connections.add(socket),
     handler: (request, response) => {
       last.set(request.socket, response)
-      requestIdOf(request, response)
       boundUnread(request, response)
       watchdog.watch(response)
       takeWholeUrl(request)
       rememberPeer(request)
       const begin = (): void => {
-        app(request, response)
+        requestContext.run(exchanges.begin(request, response), () => {
+          app(request, response)
+        })
       }
       if (response.socket === null) response.once('socket', begin)
       else begin()
     },
-    clientError: (error, socket) => refuseUnparsed(error, socket, last.get(socket)),
+    clientError: (error, socket) => {
+      const told = refuseUnparsed(error, socket, last.get(socket))
+      if (told !== undefined) exchanges.refused(told, socket)
+    },
   }
 }
 

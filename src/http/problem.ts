@@ -10,6 +10,7 @@ import { PartlyReceived } from './partly-received.ts'
 import type { ReceivedFile } from './partly-received.ts'
 import { PartlyRemoved } from './partly-removed.ts'
 import { endAnswer, isLingering, refuseBody } from './body.ts'
+import { requestIdOf } from './exchange.ts'
 
 const STATUS: Readonly<Record<ErrorKind, readonly [status: number, title: string]>> = {
   NotFound: [404, 'Not found'],
@@ -206,6 +207,15 @@ const UNPARSED: Readonly<Record<string, readonly [kind: ErrorKind, detail: strin
   HPE_HEADER_OVERFLOW: ['HeaderTooLarge', 'The header of the request is too large.'],
   ERR_HTTP_REQUEST_TIMEOUT: ['TimedOut', 'The request did not come to its end in time.'],
 }
+const UNKNOWN = ['InvalidArgument', 'This is not a valid HTTP/1.1 request.'] as const
+
+/** What a client was told that sent no request. */
+export interface Unparsed {
+  readonly status: number
+  readonly requestId: string
+  /** The exchange whose answer this was; undefined where nothing is known but the connection. */
+  readonly of: ServerResponse | undefined
+}
 
 /** How long a client may take to read what it did wrong. */
 const READING_MS = 2_000
@@ -215,34 +225,40 @@ const READING_MS = 2_000
  *
  * `before` is the last response on the connection. When it is under way, nothing can be said without getting into its body; when nothing of it was sent and the fault is in the body
  * of its request, this is its answer, unless the request has begun a change that needs no body: of that nobody knows yet what comes. Where it has its answer, there is nothing to add.
+ * Undefined where nothing was said.
  */
-export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, before?: ServerResponse): void {
+export function refuseUnparsed(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  before?: ServerResponse,
+): Unparsed | undefined {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
-    return
+    return undefined
   }
   if (before !== undefined && isLingering(before)) {
     before.end()
-    return
+    return undefined
   }
   const isItsAnswer = before !== undefined && refuseBody(before)
   if (before?.writableEnded === false && !isItsAnswer) {
     socket.destroy()
-    return
+    return undefined
   }
   const isAnswered = before !== undefined && !(before.writableFinished && before.req.complete)
   if (isAnswered && !isItsAnswer) {
     socket.end()
-    return
+    return undefined
   }
-  socket.end(unparsedText(error))
+  const [kind, detail] = UNPARSED[error.code ?? ''] ?? UNKNOWN
+  const requestId = (isItsAnswer && requestIdOf(before)) || randomUUID()
+  socket.end(unparsedText(kind, detail, requestId))
   const timer = setTimeout(() => socket.destroy(), READING_MS)
   socket.once('close', () => clearTimeout(timer))
+  return { status: STATUS[kind][0], requestId, of: isItsAnswer ? before : undefined }
 }
 
-function unparsedText({ code = '' }: NodeJS.ErrnoException): string {
-  const [kind, detail] = UNPARSED[code] ?? ['InvalidArgument', 'This is not a valid HTTP/1.1 request.']
-  const requestId = randomUUID()
+function unparsedText(kind: ErrorKind, detail: string, requestId: string): string {
   const problem = problemOf(new AppError(kind, detail), requestId)
   const body = failureJson(problem)
   return (

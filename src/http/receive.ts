@@ -93,7 +93,7 @@ function tooLarge(maxBytes: number): AppError {
   return new AppError(
     'TooLarge',
     `A file may have ${maxBytes} bytes, and this one has more: an operator can raise uploads.maxBytes.`,
-    { op: 'receive' },
+    { op: 'receive', limit: 'uploads.maxBytes' },
   )
 }
 
@@ -143,6 +143,7 @@ class Chunks {
 function stoodStill(): AppError {
   return new AppError('TimedOut', 'The body stood still for too long: send it again.', {
     op: 'receive',
+    limit: 'uploads.idleTimeout',
   })
 }
 

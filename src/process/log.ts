@@ -1,6 +1,7 @@
 // The log of the process: JSON lines on standard error, with nothing secret in them.
 import { pino, type Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { withoutSecrets } from '../http/redaction.ts'
 import type { StoreDefinition } from '../store/definition.ts'
 import { printableJson } from './printable.ts'
 
@@ -35,13 +36,6 @@ export function errorForLog(error: unknown, causes = MAX_CAUSES): unknown {
     ...(stack !== undefined && { stack: withoutSecrets(stack) }),
     ...(cause !== undefined && causes > 0 && { cause: errorForLog(cause, causes - 1) }),
   }
-}
-
-/** Signed URLs and SAS tokens have their secret in the query, proxies in the user information. */
-function withoutSecrets(text: string): string {
-  return text
-    .replace(/(\bhttps?:\/\/[^\s'"?#]*)\?[^\s'"]*/gi, '$1?***')
-    .replace(/(\bhttps?:\/\/)[^\s'"/?#@]*@/gi, '$1***@')
 }
 
 /** The configuration as it may be shown: of the access keys that came in variables only their names. */

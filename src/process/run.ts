@@ -10,7 +10,9 @@ import { addressText, commandsText } from './banner.ts'
 import { checkStores } from './check.ts'
 import { endProcess, EXIT_CONFIG, EXIT_FAILURE } from './end.ts'
 import { findExamples } from './examples.ts'
+import { Metrics } from '../metrics/metrics.ts'
 import { configForLog, createLogger } from './log.ts'
+import { serveMetrics } from './metrics-server.ts'
 import { placesOf } from './place.ts'
 import { printable } from './printable.ts'
 import { useProxies } from './proxies.ts'
@@ -21,6 +23,7 @@ import { StartFailure } from './start-failure.ts'
 import { makeMissingSample } from './store-folder.ts'
 import { superviseWorkers } from './supervisor.ts'
 import { readUnacknowledged } from './unacknowledged.ts'
+import { sumOverSupervisor, WorkerMetrics } from './worker-metrics.ts'
 import { becomeWorker } from './worker.ts'
 
 /** Resolves when the service is up, or when there is nothing to start and the exit code is set. */
@@ -80,32 +83,54 @@ async function startPrimary(config: Config, warnings: readonly string[], logger:
   const { drainTimeoutMs } = config.server
   let origin: string
   if (workers === 1) {
-    const service = await listen(config, logger)
+    const metrics = metricsOf()
+    await serveMetrics(config.metrics, () => metrics.text())
+    const service = await listen(config, logger, metrics)
     origin = service.origin
     onStop(logger, () => service.drain(drainTimeoutMs), endProcess)
   } else {
+    const metrics = new WorkerMetrics(new Metrics({ version: version() }))
+    await serveMetrics(config.metrics, () => metrics.text())
     const supervisor = await superviseWorkers(workers, logger)
     origin = supervisor.origin
     onStop(logger, () => supervisor.drain(drainTimeoutMs), endProcess)
   }
   const outputs = placesOf(config.connections)
-  logger.info({ origin, workers, outputs }, 'listening')
+  logger.info(
+    { origin, workers, outputs, ...(config.metrics.port !== 0 && { metrics: config.metrics }) },
+    'listening',
+  )
   const url = origin + config.server.basePath
   process.stdout.write(addressText({ version: version(), url, outputs, made }))
   process.stdout.write(commandsText(url, await findExamples(url), Object.keys(config.auth).length > 0))
 }
 
 async function startWorker(config: Config, logger: Logger): Promise<void> {
-  becomeWorker(await listen(config, logger), config.server.drainTimeoutMs, logger)
+  const metrics = metricsOf()
+  const service = await listen(config, logger, metrics, sumOverSupervisor(metrics))
+  becomeWorker(service, config.server.drainTimeoutMs, logger)
 }
 
-async function listen(config: Config, logger: Logger): Promise<Service> {
+function metricsOf(): Metrics {
+  return new Metrics({ version: version(), ofProcess: true })
+}
+
+async function listen(
+  config: Config,
+  logger: Logger,
+  metrics: Metrics,
+  metricsText?: () => Promise<string>,
+): Promise<Service> {
   const description = readFileSync(new URL('../../openapi/openapi.yaml', import.meta.url), 'utf8')
-  return Service.listen(
-    await createApp({ config, logger, description, unacknowledged: readUnacknowledged }),
-    config.server,
+  const app = await createApp({
+    config,
     logger,
-  )
+    description,
+    metrics,
+    unacknowledged: readUnacknowledged,
+    ...(metricsText && { metricsText }),
+  })
+  return Service.listen(app, config.server, logger)
 }
 
 function version(): string {

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { listenFailure } from './listen-failure.ts'
 import { StartFailure } from './start-failure.ts'
 
 /** What the server needs of `createApp`. */
@@ -25,6 +26,8 @@ export interface ServedApp {
   /** A connection was not accepted. */
   dropped(): void
   drain(): void
+  /** What is not whole from here on is broken off by the service. */
+  cut(): void
   close(): Promise<void>
 }
 
@@ -130,6 +133,7 @@ export class Service {
 
   #cut(): void {
     this.#logger.warn('transfers still running at the drain deadline were cut')
+    this.#app.cut()
     this.#server.closeAllConnections()
   }
 }
@@ -166,22 +170,6 @@ function listening(server: Server, host: string, port: number): Promise<void> {
       resolve()
     })
   })
-}
-
-function listenFailure({ code, message }: NodeJS.ErrnoException, host: string, port: number): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `port ${port} of ${host} is in use: stop what listens there, or set PORT (0 takes a free one).`
-    case 'EACCES':
-      return `port ${port} of ${host} may not be used by this user: set PORT to one from 1024 up.`
-    case 'EADDRNOTAVAIL':
-      return `${host} is not an address of this machine: set HOST.`
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `the host name ${host} cannot be resolved: set HOST.`
-    default:
-      return `listening on ${host} port ${port} failed: ${message}.`
-  }
 }
 
 /** An address for all interfaces is none to connect to. */

@@ -15,6 +15,8 @@ export interface OperationCounts {
   readonly inFlight: number
   /** Operations past their deadline that have not settled. */
   readonly hung: number
+  /** Operations that wait for their turn. */
+  readonly waiting: number
 }
 
 /** So many operations for each place may wait for one. */
@@ -52,7 +54,7 @@ export class Guard {
   }
 
   get counts(): OperationCounts {
-    return { inFlight: this.#inFlight, hung: this.#hung }
+    return { inFlight: this.#inFlight, hung: this.#hung, waiting: this.#queue.size }
   }
 
   get #inFlight(): number {

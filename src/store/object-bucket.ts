@@ -4,6 +4,7 @@ import type { ObjectStoreDefinition } from './definition.ts'
 import {
   ObjectFailure,
   type ConnectObjects,
+  type FailureReason,
   type GetRequest,
   type ListRequest,
   type ObjectClient,
@@ -26,11 +27,13 @@ const NEVER = new AbortController().signal
 /** When a store has been away for so long, a request that a client waits for is answered after one attempt: it would not be the first to notice that the store is back. */
 const SETTLED_OUTAGE_MS = 2000
 
-/** Other times than usual, for tests that should not take them. */
+/** What is told of it, and other times than usual, for tests that should not take them. */
 export interface BucketOptions {
   readonly times?: Partial<ConnectionTimes>
   readonly retries?: Partial<Omit<RetryPolicy, 'outlastsOutages'>>
   readonly turns?: Partial<TurnTimes>
+  /** Told of each failure after which a request is made again. */
+  readonly onRetry?: (reason: FailureReason) => void
 }
 
 /** What one attempt does; `signal` also ends it when its time is up. */
@@ -42,18 +45,20 @@ export class ObjectBucket {
   readonly #slots: Slots
   readonly #outage: Outage
   readonly #retries: BucketOptions['retries']
+  readonly #onRetry: BucketOptions['onRetry']
 
   constructor(definition: ObjectStoreDefinition, connect: ConnectObjects, options: BucketOptions = {}) {
     this.#name = definition.name
     this.#connection = new ObjectConnection(definition, connect, TIMEOUTS, options.times)
     this.#slots = new Slots(definition.maxConnections, options.turns)
     this.#retries = options.retries
+    this.#onRetry = options.onRetry
     this.#outage = new Outage({ ...BODY_POLICY, ...options.retries })
   }
 
   /** For a body that is resumed with `get`, and whatever else breaks a transfer when it fails. An attempt may take `moreMs` longer than one that is answered at once. */
   bodyPatience(moreMs?: number): Patience {
-    return new Patience({ ...BODY_POLICY, ...this.#retries }, moreMs)
+    return new Patience({ ...BODY_POLICY, ...this.#retries }, moreMs, this.#onRetry)
   }
 
   /** Whether many connections are free, so that one transfer may take several. */
@@ -137,7 +142,7 @@ export class ObjectBucket {
   }
 
   #requestPatience(): Patience {
-    return new Patience({ ...REQUEST_POLICY, ...this.#retries })
+    return new Patience({ ...REQUEST_POLICY, ...this.#retries }, 0, this.#onRetry)
   }
 
   /** One attempt and, where its keys were refused and others are to be had, one more. */

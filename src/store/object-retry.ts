@@ -64,13 +64,15 @@ export function pauseMs(
 export class Patience {
   readonly #policy: RetryPolicy
   readonly #moreMs: number
+  readonly #onRetry: ((reason: FailureReason) => void) | undefined
   #failures = 0
   #endsAtMs: number
 
-  /** `moreMs` is what an attempt may take longer than one whose answer comes at once; another one is not made for it. */
-  constructor(policy: RetryPolicy, moreMs = 0) {
+  /** `moreMs` is what an attempt may take longer than one whose answer comes at once; another one is not made for it. `onRetry` is told of each failure after which one is made. */
+  constructor(policy: RetryPolicy, moreMs = 0, onRetry?: (reason: FailureReason) => void) {
     this.#policy = policy
     this.#moreMs = moreMs
+    this.#onRetry = onRetry
     this.#endsAtMs = performance.now() + policy.budgetMs
   }
 
@@ -112,6 +114,7 @@ export class Patience {
     } catch (cause) {
       throw new ObjectFailure('aborted', { cause })
     }
+    this.#onRetry?.(error.reason)
   }
 }
 

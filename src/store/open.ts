@@ -2,6 +2,7 @@
 import type { LocalDefinition, ObjectStoreDefinition, StoreDefinition } from './definition.ts'
 import type { GuardLimits } from './guard.ts'
 import { guarded, type GuardedStore } from './guarded.ts'
+import type { StoreObserver } from './measured.ts'
 import type { ConnectObjects } from './object-client.ts'
 import type { ArtifactStore } from './store.ts'
 
@@ -18,28 +19,39 @@ const OPERATIONS_PER_CONNECTION = 32
 const OBJECT_DEADLINE_MS = 10 * 60_000
 
 /**
- * Opens the stores of all `definitions`, by their names and in their order. Waits for none of them: a store that cannot be reached says so when it is used.
+ * Opens the stores of all `definitions`, by their names and in their order. Waits for none of them: a store that cannot be reached says so when it is used. What retries there are is told to its observer; see
+ * `measured.ts` for everything else.
  *
  * Volumes share the places of `limits`, for each takes a thread of the one pool: one that hangs must leave threads to the others.
  */
 export async function openStores(
   definitions: readonly StoreDefinition[],
   limits: GuardLimits,
+  observerOf?: (connection: string) => StoreObserver,
 ): Promise<Map<string, GuardedStore>> {
   const volumes = definitions.filter(({ kind }) => kind === 'local').length
   const share = { ...limits, maxOperations: Math.ceil(limits.maxOperations / Math.max(1, volumes)) }
   const opened = definitions.map(
-    async definition => [definition.name, await openStore(definition, share)] as const,
+    async definition =>
+      [definition.name, await openStore(definition, share, observerOf?.(definition.name))] as const,
   )
   return new Map(await Promise.all(opened))
 }
 
 /** `limits` are those of a volume. */
-async function openStore(definition: StoreDefinition, limits: GuardLimits): Promise<GuardedStore> {
+async function openStore(
+  definition: StoreDefinition,
+  limits: GuardLimits,
+  observer: StoreObserver | undefined,
+): Promise<GuardedStore> {
   const { name } = definition
   if (definition.kind === 'local') return guarded(await openVolume(definition), limits, name)
   const maxOperations = OPERATIONS_PER_CONNECTION * definition.maxConnections
-  return guarded(await openObjects(definition), { maxOperations, deadlineMs: OBJECT_DEADLINE_MS }, name)
+  return guarded(
+    await openObjects(definition, observer),
+    { maxOperations, deadlineMs: OBJECT_DEADLINE_MS },
+    name,
+  )
 }
 
 async function openVolume({ path, ...options }: LocalDefinition): Promise<ArtifactStore> {
@@ -47,9 +59,16 @@ async function openVolume({ path, ...options }: LocalDefinition): Promise<Artifa
   return openLocalStore({ root: path, ...options })
 }
 
-async function openObjects(definition: ObjectStoreDefinition): Promise<ArtifactStore> {
+async function openObjects(
+  definition: ObjectStoreDefinition,
+  observer: StoreObserver | undefined,
+): Promise<ArtifactStore> {
   const { openObjectStore } = await import('./object-store.ts')
-  return openObjectStore(definition, await driverOf(definition))
+  return openObjectStore(
+    definition,
+    await driverOf(definition),
+    observer && { onRetry: reason => observer.retry(reason) },
+  )
 }
 
 async function driverOf(definition: ObjectStoreDefinition): Promise<ConnectObjects> {

@@ -164,7 +164,7 @@ describeClient('curl', findProgram('curl'), curl => {
           .toString()
           .split('\r\n')
           // RFC 9110 9.3.2: HEAD may leave out what is only known while content is sent.
-          .filter(line => !/^(Date|X-Request-Id|Transfer-Encoding):/i.test(line))
+          .filter(line => !/^(Date|X-Request-Id|Server-Timing|Transfer-Encoding):/i.test(line))
 
       expect(head.code).toBe(0)
       expect(comparable(head.stdout)).toEqual(comparable(get.stdout))

@@ -1,5 +1,6 @@
-// The reference store, bare, behind `prefixed`, and behind `guarded`.
+// The reference store, bare, behind `prefixed`, behind `guarded`, and behind `measured`.
 import { guarded } from '../../src/store/guarded.ts'
+import { measured } from '../../src/store/measured.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { prefixed } from '../../src/store/prefixed.ts'
 import { joinPath, ROOT } from '../../src/store/path.ts'
@@ -44,4 +45,10 @@ describeStore('memory store behind prefixed', CAPABILITIES, () => {
 
 describeStore('memory store behind guarded', CAPABILITIES, () =>
   Promise.resolve(harnessOf(memory => guarded(memory, { maxOperations: 16, deadlineMs: 10_000 }, 'memory'))),
+)
+
+describeStore('memory store behind measured', CAPABILITIES, () =>
+  Promise.resolve(
+    harnessOf(memory => measured(memory, { operation: () => undefined, retry: () => undefined })),
+  ),
 )

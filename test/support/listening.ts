@@ -55,3 +55,10 @@ export class Listening {
     await new Promise(resolve => this.server.close(resolve))
   }
 }
+
+/** A port that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const listening = await Listening.start(() => undefined)
+  await new Promise(resolve => listening.server.close(resolve))
+  return listening.port
+}

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pino, type Logger } from 'pino'
+import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
 import type { App, AppDependencies } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
@@ -43,6 +43,7 @@ export function configFor(path: string, overrides: Overrides = {}): Config {
     }),
     auth: grouped('auth', {}),
     logLevel: 'silent',
+    metrics: grouped('metrics', { port: 0, host: '127.0.0.1' }),
     connections: overrides.connections ?? [
       { kind: 'local', name: 'outputs', path, isDefault: false, readOnly: false, delivery: 'proxy' },
     ],
@@ -90,13 +91,11 @@ export async function startService(
   overrides: Overrides = {},
   store?: ArtifactStore | ReadonlyMap<string, ArtifactStore>,
   {
-    authority,
-    onLimit,
     logs,
     logger = pino({ level: 'silent' }),
-  }: Pick<AppDependencies, 'authority' | 'onLimit'> & {
+    ...given
+  }: Partial<Pick<AppDependencies, 'authority' | 'onLimit' | 'logger' | 'metrics' | 'metricsText'>> & {
     readonly logs?: ArtifactStore | undefined
-    readonly logger?: Logger
   } = {},
 ): Promise<Service> {
   const config = configFor(path, overrides)
@@ -105,8 +104,7 @@ export async function startService(
     config,
     logger,
     description,
-    ...(authority && { authority }),
-    ...(onLimit && { onLimit }),
+    ...given,
     ...(store && { stores: { outputs, ...(logs && { logs }) } }),
   })
   const server = createServer({ requestTimeout: 0 }, app.handler)

@@ -57,6 +57,7 @@ describe('the effective configuration', () => {
       },
       auth: {},
       logLevel: 'info',
+      metrics: { port: 0, host: '127.0.0.1' },
       connections: [
         {
           kind: 'local',

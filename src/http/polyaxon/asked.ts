@@ -6,7 +6,7 @@ import type { Run, Runs } from '../../runs/runs.ts'
 import { ROOT } from '../../store/path.ts'
 import { admitted } from '../admission.ts'
 import { checkOrigin, type Action } from '../gate.ts'
-import { transferSignal } from '../exchange.ts'
+import { describe, transferSignal } from '../exchange.ts'
 import { methodRefused } from '../methods.ts'
 import { resolveRun, type Asked, type OutputsDependencies } from '../routes/outputs.ts'
 import { parseName } from '../target.ts'
@@ -68,6 +68,7 @@ export async function ask(
   const of = reference.id === '' ? {} : reference
   const wanted = { actions: [action], connection: named || undefined, of }
   const { connection, runs, isHidden } = await admitted(dependencies, request, wanted, signal)
+  describe(response, { connection })
   return {
     request,
     response,
@@ -88,10 +89,11 @@ export async function askOfConnection(
   asked: PolyaxonAsked,
   named: string | undefined,
 ): Promise<PolyaxonAsked> {
-  const { request, reference, signal, dependencies } = asked
+  const { request, response, reference, signal, dependencies } = asked
   if (named === undefined || named === asked.connection) return asked
   const wanted = { actions: ['write'], connection: named, of: reference } as const
   const { connection, runs } = await admitted(dependencies, request, wanted, signal)
+  describe(response, { connection })
   return { ...asked, connection, runs }
 }
 

@@ -4,6 +4,7 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
 import { isRunKind } from '../../runs/levels.ts'
 import { ROOT } from '../../store/path.ts'
+import { describe } from '../exchange.ts'
 import { failureJson, sendFailure } from '../problem.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerFile } from '../routes/file.ts'
@@ -36,11 +37,12 @@ export async function answerOutputsApi(
     const { reference, resource } = routeOf(url.split('?', 1)[0]!)
     const answer = Object.hasOwn(RESOURCES, resource) ? RESOURCES[resource] : undefined
     if (answer === undefined) throw nothingHere()
+    describe(response, { route: `/api/v1/{owner}/{project}/{kind}/{id}/${resource}` })
     await answer(await ask(dependencies, { request, response, url, reference, methods: ['GET'] }))
   } catch (error) {
     if (response.headersSent || response.destroyed) throw error
     const body = error instanceof Refusal ? error.body : undefined
-    const problem = dependencies.problemFor(error, request, response)
+    const problem = dependencies.problemFor(error, response)
     if (body === undefined) sendFailureDetail(request, response, problem)
     else sendFailure(request, response, problem, 'application/json', failureJson(body))
   }

@@ -5,6 +5,7 @@ import { nameOf, parentOf, ROOT, type ArtifactPath } from '../../store/path.ts'
 import { answerArchive } from '../routes/archive.ts'
 import { answerChange } from '../routes/change.ts'
 import { contentDisposition } from '../disposition.ts'
+import { describe } from '../exchange.ts'
 import { answerRepresentation } from '../routes/representation.ts'
 import { answerFile } from '../routes/file.ts'
 import { sendJsonText } from './answers.ts'
@@ -62,6 +63,7 @@ async function answerFileAt(
 async function answerRendered(asked: PolyaxonAsked, path: ArtifactPath): Promise<void> {
   if (!path.endsWith('.ipynb'))
     throw invalid(`Artifact with 'filepath=${path}' does not have a valid extension.`)
+  describe(asked.response, { answer: 'file' })
   await found(asked, path, ({ store }) =>
     answerRepresentation(asked, {
       open: () => asked.dependencies.notebooks.open(store, path, { signal: asked.signal }),

@@ -5,6 +5,7 @@ import { openEventText } from '../../content/event-text.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { nameOf, parsePath, ROOT, type ArtifactPath } from '../../store/path.ts'
 import type { ReadableStore } from '../../store/store.ts'
+import { describe } from '../exchange.ts'
 import { answerSelection } from '../routes/archive.ts'
 import { untilUnchanged } from '../routes/representation.ts'
 import { sendJsonText } from './answers.ts'
@@ -80,6 +81,7 @@ export async function answerResources(asked: PolyaxonAsked): Promise<void> {
 }
 
 async function answerJson(asked: PolyaxonAsked, json: () => AsyncGenerator<string>): Promise<void> {
+  describe(asked.response, { answer: 'events' })
   asked.dependencies.limits.logs.take(asked.request, asked.response)
   await untilUnchanged(asked, () => sendJsonText(asked, json()))
 }

@@ -2,6 +2,7 @@
 import { parseLogTime, type LogTime } from '../../content/log-time.ts'
 import { runLogs, type LogsQuery } from '../../content/run-logs.ts'
 import { AppError, isAppError } from '../../errors.ts'
+import { describe } from '../exchange.ts'
 import { untilUnchanged } from '../routes/representation.ts'
 import { sendJsonText } from './answers.ts'
 import { runOf, type PolyaxonAsked } from './asked.ts'
@@ -12,6 +13,7 @@ import { runOf, type PolyaxonAsked } from './asked.ts'
  */
 export async function answerLogs(asked: PolyaxonAsked): Promise<void> {
   const { request, parameters, response, signal, dependencies } = asked
+  describe(response, { answer: 'logs' })
   const query = { lastTime: lastTimeOf(parameters.text('last_time')), lastFile: parameters.text('last_file') }
   dependencies.limits.logs.take(request, response)
   try {

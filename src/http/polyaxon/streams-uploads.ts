@@ -7,6 +7,7 @@ import type { Run } from '../../runs/runs.ts'
 import { joinPath, ROOT, type ArtifactPath } from '../../store/path.ts'
 import type { PendingArtifact, Precondition } from '../../store/store.ts'
 import { asConflict } from '../changes.ts'
+import { describe } from '../exchange.ts'
 import { isForm, receiveForm, type FormField, type FormFile } from '../form-upload.ts'
 import { toAppError } from '../problem.ts'
 import { pour } from '../receive.ts'
@@ -21,6 +22,7 @@ export type UploadKind = 'artifact' | 'artifacts'
 /** Nothing changes before the form has come to its end. */
 export async function answerStreamsUpload(asked: PolyaxonAsked, kind: UploadKind): Promise<void> {
   const { request, response, dependencies, signal } = asked
+  describe(response, { answer: 'upload' })
   checkWhole(request, response)
   if (!isForm(request.headers)) throw noFile()
   dependencies.limits.uploads.take(request, response)

@@ -2,6 +2,7 @@
 import type { Request, Response } from 'express'
 import { AppError } from '../../errors.ts'
 import type { RunReference } from '../../runs/layout.ts'
+import { describe } from '../exchange.ts'
 import type { OutputsDependencies } from '../routes/outputs.ts'
 import { decodeName } from '../target.ts'
 import { ask, type PolyaxonAsked } from './asked.ts'
@@ -57,18 +58,21 @@ export async function answerStreams(
   response: Response,
 ): Promise<void> {
   try {
-    const { resource, reference, tail } = routeOf(url.split('?', 1)[0]!)
+    const { route, resource, reference, tail } = routeOf(url.split('?', 1)[0]!)
+    describe(response, { route: `/streams/v1${route}` })
     const methods = Object.keys(resource)
     const asked = await ask(dependencies, { request, response, url, reference, methods })
     const method = asked.method === 'HEAD' ? 'GET' : asked.method
     await resource[method as keyof Resource]!(asked, tail)
   } catch (error) {
     if (response.headersSent || response.destroyed) throw error
-    sendFailureText(request, response, dependencies.problemFor(error, request, response))
+    sendFailureText(request, response, dependencies.problemFor(error, response))
   }
 }
 
 interface Route {
+  /** In the API description, after `/streams/v1`. */
+  readonly route: string
   readonly resource: Resource
   readonly reference: RunReference
   readonly tail: string
@@ -77,10 +81,12 @@ interface Route {
 /** Of what the URL says, only the run chooses what is served, as far as the layout says no more. A namespace is looked at by nobody. */
 function routeOf(path: string): Route {
   const [namespace, owner, project, runs, id, ...rest] = path.replace(/^\//, '').split('/')
-  const multi = MULTI_RUN_PATHS.map(pattern => pattern.exec(path)).find(found => found !== null)
-  if (multi?.groups !== undefined) {
-    const { owner: ofAll = '', project: ofProject = '', kind = '' } = multi.groups
+  const multi = MULTI_RUN_PATHS.map(([route, pattern]) => ({ route, groups: pattern.exec(path)?.groups }))
+  const found = multi.find(({ groups }) => groups !== undefined)
+  if (found?.groups !== undefined) {
+    const { owner: ofAll = '', project: ofProject = '', kind = '' } = found.groups
     return {
+      route: found.route,
       resource: MULTI_RUN_EVENTS,
       reference: referenceTo(ofAll, ofProject, ''),
       tail: decodeName(kind),
@@ -91,16 +97,34 @@ function routeOf(path: string): Route {
   const reference = referenceTo(owner, project, decodeName(id))
   const whole = rest.join('/')
   const alone = Object.hasOwn(RESOURCES, whole) ? RESOURCES[whole] : undefined
-  if (alone !== undefined) return { resource: alone, reference, tail: '' }
+  if (alone !== undefined) return { route: `${RUN_ROUTE}${whole}`, resource: alone, reference, tail: '' }
   const [name = '', ...tail] = rest
   const withTail = Object.hasOwn(RESOURCES_WITH_TAIL, name) ? RESOURCES_WITH_TAIL[name] : undefined
   if (withTail === undefined || tail.join('') === '') throw nothingHere()
-  return { resource: withTail, reference, tail: decodeURIComponent(tail.join('/')) }
+  const tailName = name === 'events' ? 'kind' : 'path'
+  return {
+    route: `${RUN_ROUTE}${name}/{${tailName}}`,
+    resource: withTail,
+    reference,
+    tail: decodeURIComponent(tail.join('/')),
+  }
 }
 
-const MULTI_RUN_PATHS = [
-  /^\/[^/]+\/orgs\/(?<owner>[^/]+)(?:\/teams\/[^/]+)?\/runs\/multi\/events\/(?<kind>[^/]+)$/,
-  /^\/[^/]+\/(?<owner>[^/]+)\/(?<project>[^/]+)\/runs\/multi\/events\/(?<kind>[^/]+)$/,
+const RUN_ROUTE = '/{namespace}/{owner}/{project}/runs/{uuid}/'
+
+const MULTI_RUN_PATHS: readonly (readonly [route: string, pattern: RegExp])[] = [
+  [
+    '/{namespace}/orgs/{owner}/runs/multi/events/{kind}',
+    /^\/[^/]+\/orgs\/(?<owner>[^/]+)\/runs\/multi\/events\/(?<kind>[^/]+)$/,
+  ],
+  [
+    '/{namespace}/orgs/{owner}/teams/{team}/runs/multi/events/{kind}',
+    /^\/[^/]+\/orgs\/(?<owner>[^/]+)\/teams\/[^/]+\/runs\/multi\/events\/(?<kind>[^/]+)$/,
+  ],
+  [
+    '/{namespace}/{owner}/{project}/runs/multi/events/{kind}',
+    /^\/[^/]+\/(?<owner>[^/]+)\/(?<project>[^/]+)\/runs\/multi\/events\/(?<kind>[^/]+)$/,
+  ],
 ]
 
 function referenceTo(owner: string, project: string, id: string): RunReference {

@@ -4,6 +4,7 @@ import { isAppError } from '../../errors.ts'
 import type { Run } from '../../runs/runs.ts'
 import { compareUtf8, nameOf, type ArtifactPath } from '../../store/path.ts'
 import { listKey, type Entry } from '../../store/store.ts'
+import { describe } from '../exchange.ts'
 import { begun } from '../routes/listing.ts'
 import type { PolyaxonAsked } from './asked.ts'
 import { sendJsonText } from './answers.ts'
@@ -41,6 +42,7 @@ export async function answerTree(
   { form, listsFile }: { readonly form: TreeForm; readonly listsFile: boolean },
 ): Promise<void> {
   const { request, response, method, signal, dependencies } = asked
+  describe(response, { answer: 'listing' })
   dependencies.limits.listings.take(request, response)
   const source = { folder: path, list: (options = {}) => run.store.list(path, options) }
   const listing = matching(source, { recursive: false, glob: undefined }, { signal })

@@ -4,6 +4,7 @@ import type { Selection } from '../../content/selection.ts'
 import type { Run } from '../../runs/runs.ts'
 import type { ArtifactPath } from '../../store/path.ts'
 import { contentDisposition } from '../disposition.ts'
+import { describe } from '../exchange.ts'
 import { omittedField } from '../omitted.ts'
 import { selectionOf } from '../query.ts'
 import { bodyOf } from '../validate.ts'
@@ -35,6 +36,7 @@ export async function answerSelection(
   }: Pick<ArchiveRequest, 'folder' | 'selection' | 'filename' | 'format'>,
 ): Promise<void> {
   const { request: message, response, query, signal, dependencies } = asked
+  describe(response, { answer: 'archive' })
   dependencies.limits.archives.take(message, response)
   const request = {
     folder,
@@ -47,7 +49,11 @@ export async function answerSelection(
     signal,
   }
   await answerRepresentation(asked, {
-    open: () => dependencies.archives.open(run.store, request),
+    open: async () => {
+      const archive = await dependencies.archives.open(run.store, request)
+      describe(response, { entries: archive.entries, contentBytes: archive.contentBytes })
+      return archive
+    },
     headers: archive => ({
       'Content-Disposition': contentDisposition('attachment', archive.filename),
       ...omittedField(archive.omitted),

@@ -7,6 +7,7 @@ import type { ArtifactPath } from '../../store/path.ts'
 import type { DirectDelivery } from '../../store/store.ts'
 import { formatReprDigest, wantsSha256 } from '../digest-fields.ts'
 import { contentDisposition } from '../disposition.ts'
+import { describe } from '../exchange.ts'
 import { answerRepresentation } from './representation.ts'
 import type { Asked } from './outputs.ts'
 
@@ -21,6 +22,7 @@ export async function answerFile(
   showing: Showing,
   mediaType?: string,
 ): Promise<void> {
+  describe(asked.response, { answer: 'file' })
   await answerRepresentation(asked, {
     open: () => openFile(run.store, path, { signal: asked.signal }, mediaType),
     elsewhere: file => addressOf(asked, run, file, showing),

@@ -9,6 +9,7 @@ import { beginChange } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { formatEntityTag } from '../entity-tag.ts'
+import { describe } from '../exchange.ts'
 import { receiveForm } from '../form-upload.ts'
 import type { FormFile } from '../form-upload.ts'
 import { chooseFormat } from '../listing-formats.ts'
@@ -22,6 +23,7 @@ import { checkWhole } from './upload.ts'
 
 /** Each file is stored as a whole or not at all, by itself. The answer is a success only where all of them are, and says in any case which ones are. */
 export async function answerForm(asked: Asked, run: Run, folder: ArtifactPath): Promise<void> {
+  describe(asked.response, { answer: 'upload' })
   const { request, response, dependencies, signal } = asked
   checkWhole(request, response)
   const intake = new Intake(asked, run.store, folder)

@@ -1,7 +1,9 @@
 // The listing of a folder, in the form that the client asks for.
+import type { Response } from 'express'
 import { listPage, matching } from '../../content/listing.ts'
 import type { ListingPage, ListSource } from '../../content/listing.ts'
 import type { Entry } from '../../store/store.ts'
+import { describe } from '../exchange.ts'
 import { chooseFormat, MEDIA_TYPES, renderJson, renderNdjson, renderText } from '../listing-formats.ts'
 import type { Choice } from '../listing-formats.ts'
 import { LISTING_POLICY, renderHtml } from '../listing-html.ts'
@@ -25,18 +27,34 @@ interface Opened {
 /** Fails as the source does before anything is sent; later failures break the connection, or end NDJSON with an error line. */
 export async function answerListing(asked: Asked, folder: ListedFolder, source: ListSource): Promise<void> {
   const { request, response, method, signal, dependencies } = asked
+  describe(response, { answer: 'listing' })
   dependencies.limits.listings.take(request, response)
   const choice = chooseFormat(asked.query.format, request.headers.accept)
   const query = listingRequest(asked.query)
+  const counted = countedIn(response, source)
   const opened = givenWhole(choice, query)
-    ? await openStream(asked, query, source)
-    : await openPage(asked, query, source)
+    ? await openStream(asked, query, counted)
+    : await openPage(asked, query, counted)
   await sendText(response, render(asked, folder, choice, query, opened), {
     method,
     signal,
     head: () => setHead(asked, choice, opened),
     ...(choice.format === 'text' && { trailers: () => omittedField(opened.omitted()) }),
   })
+}
+
+/** The same source, of whose entries it is noted how many were looked at. */
+function countedIn(response: Response, source: ListSource): ListSource {
+  let entries = 0
+  return {
+    folder: source.folder,
+    async *list(options) {
+      for await (const batch of source.list(options)) {
+        describe(response, { entries: (entries += batch.length) })
+        yield batch
+      }
+    },
+  }
 }
 
 /**
@@ -63,7 +81,7 @@ async function openPage(asked: Asked, query: ListingRequest, source: ListSource)
 }
 
 function render(
-  { request, response, dependencies }: Asked,
+  { response, dependencies }: Asked,
   folder: ListedFolder,
   { format, named }: Choice,
   query: ListingRequest,
@@ -86,7 +104,7 @@ function render(
     case 'ndjson': {
       const next = page?.next === undefined ? undefined : { cursor: page.next, href: nextHref! }
       const end = { complete: query.cursor === undefined && next === undefined, next, omitted }
-      return renderNdjson(folder, batches, end, error => dependencies.problemFor(error, request, response))
+      return renderNdjson(folder, batches, end, error => dependencies.problemFor(error, response))
     }
   }
 }

@@ -10,7 +10,7 @@ import type { RunLogs } from '../../runs/run-logs.ts'
 import type { Run, Runs } from '../../runs/runs.ts'
 import { renamed } from '../../store/failure.ts'
 import { joinPath, nameOf, parsePath, ROOT } from '../../store/path.ts'
-import { transferSignal } from '../exchange.ts'
+import { describe, transferSignal } from '../exchange.ts'
 import type { Limits } from '../limits.ts'
 import { methodRefused } from '../methods.ts'
 import { admitted, type Guarded } from '../admission.ts'
@@ -41,7 +41,7 @@ export interface OutputsDependencies extends Guarded {
   /** Checks the query against the API description, after which `queryOf` gives it, and `bodyOf` the body. */
   readonly validate: RequestHandler
   /** The problem to show for an error that ends a listing on its way, also logged. */
-  readonly problemFor: (error: unknown, request: Request, response: Response) => Problem
+  readonly problemFor: (error: unknown, response: Response) => Problem
 }
 
 /** One request, as far as every route below needs it. */
@@ -59,6 +59,17 @@ export interface Asked {
 export type ArtifactTarget = Extract<Target, { type: 'artifact' }>
 
 const READING = ['GET', 'HEAD'] as const
+
+const RUN_ROUTE = '/outputs/{owner}/{project}/{kind}/{id}/'
+const FILE_ROUTE = `${RUN_ROUTE}{path}`
+const FOLDER_ROUTE = `${FILE_ROUTE}/`
+/** By the number of names in the URL. */
+const LEVEL_ROUTES = [
+  '/outputs/',
+  '/outputs/{owner}/',
+  '/outputs/{owner}/{project}/',
+  '/outputs/{owner}/{project}/{kind}/',
+] as const
 
 /**
  * Answers a request whose URL, after the mount point, is `url`.
@@ -81,6 +92,7 @@ export async function answerOutputs(
     response.setHeader('Referrer-Policy', 'no-referrer')
   }
   const target = parseTarget(mark < 0 ? url : url.slice(0, mark))
+  describe(response, { route: routeOf(target) })
   checkMethod(request, response, target)
   if (lacksSlash(target)) {
     redirectToFolder(request, response)
@@ -95,6 +107,7 @@ export async function answerOutputs(
   const of = target.type === 'level' ? target.level : target.reference
   const wanted = { actions, connection: query.connection, of }
   const { connection, runs } = await admitted(dependencies, request, wanted, signal)
+  describe(response, { connection })
   const asked = { request, response, method, query, connection, signal, dependencies }
   if (target.type === 'level') return answerLevel(asked, runs, target)
   try {
@@ -192,6 +205,13 @@ async function answerLevel(
   )
 }
 
+/** The path of the API description that a URL belongs to. */
+function routeOf(target: Target): string {
+  if (target.type === 'artifact')
+    return target.path === ROOT ? RUN_ROUTE : target.slash ? FOLDER_ROUTE : FILE_ROUTE
+  return LEVEL_ROUTES[Object.keys(target.level).length]!
+}
+
 /** Whether a URL that can only name a folder lacks its slash. */
 function lacksSlash(target: Target): boolean {
   return !target.slash && (target.type === 'level' || target.path === ROOT)
@@ -203,6 +223,7 @@ function lacksSlash(target: Target): boolean {
  * The status is what clients follow best; it is not to be kept, for a file may take the name later.
  */
 function redirectToFolder({ originalUrl }: Request, response: Response): void {
+  describe(response, { answer: 'redirect' })
   const mark = originalUrl.indexOf('?')
   const path = mark < 0 ? originalUrl : originalUrl.slice(0, mark)
   response.statusCode = 301

@@ -6,6 +6,7 @@ import type { ArtifactPath } from '../../store/path.ts'
 import type { ArtifactStore, ChangeOptions, RemovalFailure } from '../../store/store.ts'
 import { beginChange } from '../body.ts'
 import { checkOnFolder, conditionsAt, conditionFailed, hasConditions } from '../change-conditions.ts'
+import { describe } from '../exchange.ts'
 import { PartlyRemoved } from '../partly-removed.ts'
 import { bodyOf } from '../validate.ts'
 import { sendJson } from './operations.ts'
@@ -18,6 +19,7 @@ const AT_ONCE = 16
 
 /** DELETE. A folder goes only where `recursive` says so; the run as a whole only by its own URL. */
 export async function answerRemoval(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
+  describe(asked.response, { answer: 'removal' })
   const { path } = target
   if (path === ROOT && !target.isRun)
     throw refused('This is no way to name a run: to delete all of it, end its URL with its id and one slash.')
@@ -69,6 +71,7 @@ interface Listed {
 /** POST with `delete`: each path by itself, so that one that fails keeps none of the others. */
 export async function answerRemovals(asked: Asked, run: Run, folder: ArtifactPath): Promise<void> {
   const { request, response, signal } = asked
+  describe(response, { answer: 'removal' })
   checkOnFolder(request.headers, folder)
   const all = await listedIn(asked, folder)
   const failed = new Map<Listed, readonly RemovalFailure[]>()
@@ -89,7 +92,7 @@ export async function answerRemovals(asked: Asked, run: Run, folder: ArtifactPat
   )
   const failures = all.flatMap(listed =>
     (failed.get(listed) ?? []).map(({ path, error }) => ({
-      ...asked.dependencies.problemFor(error, request, response),
+      ...asked.dependencies.problemFor(error, response),
       path: path === listed.path ? listed.name : path.slice(folder === ROOT ? 0 : folder.length + 1),
     })),
   )

@@ -8,7 +8,7 @@ import { renamed } from '../../store/failure.ts'
 import { ROOT } from '../../store/path.ts'
 import { beginChange, hasBody } from '../body.ts'
 import { admit, callerOf, checkOrigin } from '../gate.ts'
-import { transferSignal } from '../exchange.ts'
+import { describe, transferSignal } from '../exchange.ts'
 import { methodRefused } from '../methods.ts'
 import { checkSize } from '../receive.ts'
 import {
@@ -37,6 +37,7 @@ export async function answerResumable(
 ): Promise<void> {
   const [path = ''] = url.split('?', 1)
   const id = path.replace(/^\//, '')
+  describe(response, { route: id === '' ? '/uploads' : '/uploads/{upload}', answer: 'resumable' })
   if (id.includes('/')) throw noSuchUpload()
   response.setHeader('Tus-Resumable', TUS_VERSION)
   response.setHeader('Cache-Control', 'no-store')
@@ -92,6 +93,7 @@ async function answerCreation(asked: Asked): Promise<void> {
   const metadata = headers['upload-metadata'] ?? ''
   const target = uploadTarget(String(metadata))
   const connection = await admitTo(asked, target)
+  describe(response, { connection })
   await checkTarget(dependencies, target, size, signal)
   const id = newId(connection)
   const turn = await dependencies.turns.take(id, true, signal)

@@ -7,6 +7,7 @@ import { copyFile, moveFile } from '../../store/transfer.ts'
 import { beginChange } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
+import { describe } from '../exchange.ts'
 import { hrefOf } from '../listing-view.ts'
 import type { Asked, ArtifactTarget } from './outputs.ts'
 import { answerWritten } from './upload.ts'
@@ -14,6 +15,7 @@ import { answerWritten } from './upload.ts'
 /** POST with `copyTo` or `moveTo`. The preconditions are about what is at the new path. */
 export async function answerTransfer(asked: Asked, run: Run, target: ArtifactTarget): Promise<void> {
   const { request, response, query, signal } = asked
+  describe(response, { answer: 'transfer' })
   const { store } = run
   const from = target.path
   const to = newPath(asked, from)

@@ -6,6 +6,7 @@ import type { ArtifactPath } from '../../store/path.ts'
 import { beginChange, bodyBytes, bodySize } from '../body.ts'
 import { checkOnFolder } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
+import { describe } from '../exchange.ts'
 import { expectedDigests } from '../expected-digests.ts'
 import { checked, checkSize } from '../receive.ts'
 import { sendJson } from './operations.ts'
@@ -14,6 +15,7 @@ import { checkWhole } from './upload.ts'
 
 /** Everything that speaks against it and can be known is asked before the first byte of the archive is. */
 export async function answerUnpacking(asked: Asked, run: Run, folder: ArtifactPath): Promise<void> {
+  describe(asked.response, { answer: 'unpack' })
   const { request, response, query, signal } = asked
   const { uploads, limits } = asked.dependencies
   const { maxBytes, idleTimeoutMs: idleMs, maxUnpackedEntries, maxUnpackedBytes, maxRatio } = uploads

@@ -8,12 +8,14 @@ import { bodyBytes, bodySize } from '../body.ts'
 import { checkConditions } from '../change-conditions.ts'
 import { asConflict } from '../changes.ts'
 import { formatEntityTag } from '../entity-tag.ts'
+import { describe } from '../exchange.ts'
 import { expectedDigests } from '../expected-digests.ts'
 import { checkSize, receive } from '../receive.ts'
 import type { Asked } from './outputs.ts'
 
 /** Everything that speaks against the upload is asked before its first byte is. */
 export async function answerUpload(asked: Asked, run: Run, path: ArtifactPath): Promise<void> {
+  describe(asked.response, { answer: 'upload' })
   const { request, response, signal } = asked
   const { uploads, limits } = asked.dependencies
   const { maxBytes, idleTimeoutMs: idleMs } = uploads
