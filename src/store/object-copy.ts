@@ -14,7 +14,7 @@ import { fileEntry } from './object-entry.ts'
 import type { ObjectKeys } from './object-keys.ts'
 import { timeOf } from './object-pending.ts'
 import { following } from './object-signal.ts'
-import { contentEtag, ObjectWrite } from './object-write.ts'
+import { contentEtag, isReason, ObjectWrite } from './object-write.ts'
 import type { ArtifactPath } from './path.ts'
 import type { ChangeOptions, Entry } from './store.ts'
 
@@ -44,14 +44,19 @@ export async function copyObject(
   const head = await fileAt(scope, from, signal)
   const target = { bucket, key: keys.file(to), precondition }
   const write = new ObjectWrite(target, head.key)
-  const written =
+  const copying =
     head.size > maxBytes
-      ? await copyInParts(scope, head, target.key, write, signal)
-      : await write.settle(
+      ? copyInParts(scope, head, target.key, write, signal)
+      : write.settle(
           (client, request, ending) => client.copies.copy(head, target.key, request, ending),
           signal,
           () => bucket.bodyPatience(COMPLETING_MS),
         )
+  const written = await copying.catch((error: unknown) => {
+    // Of what is written nothing has to be there, unless a condition asks for it.
+    const isSource = precondition === undefined || precondition.type === 'absent'
+    throw isSource && isReason(error, 'missing-object') ? storeError('NotFound', 'open', from, error) : error
+  })
   return {
     ...fileEntry(to, { ...head, key: target.key, etag: written.etag }),
     lastModifiedMs: written.lastModifiedMs ?? (await timeOf(target, written.etag)),

@@ -305,7 +305,14 @@ export class S3Writes {
     if (like === undefined) return {}
     const { client, bucket } = this.#sender
     const command = new HeadObjectCommand({ ...bucket, Key: like })
-    return propertiesOf(await this.#send(options => client.send(command, options), signal))
+    try {
+      return propertiesOf(await this.#send(options => client.send(command, options), signal))
+    } catch (error) {
+      // It was there a moment ago, so that the bare 404 of a HEAD is about the object.
+      if (error instanceof S3Refusal && error.answer.status === 404)
+        throw new ObjectFailure('missing-object', { cause: error.cause })
+      throw error
+    }
   }
 
   /** Some servers that speak S3 refuse checksums in headers; the signature covers the content there too. */

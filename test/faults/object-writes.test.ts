@@ -135,6 +135,22 @@ describe('S3 as scripted', () => {
     await expect(store.remove(at('file'))).rejects.toMatchObject({ trouble: 'denied' })
   })
 
+  it('whose object is removed while it is copied says that it is not there', async () => {
+    s3.put('from', 'content')
+    await store.stat(at('from'))
+    const pass: Script = (request, response, body) => s3.serve(request, response, body)
+    for (const scripts of [
+      [pass, refuse(404, 'NoSuchKey')],
+      [pass, pass, refuse(404, 'NoSuchKey')],
+    ]) {
+      s3.next(...scripts)
+      await expect(store.copy!(at('from'), at('to'))).rejects.toMatchObject({
+        kind: 'NotFound',
+        path: 'from',
+      })
+    }
+  })
+
   it.each([
     ['QuotaExceeded', 507, 'NoSpace'],
     ['XMinioStorageFull', 507, 'NoSpace'],
