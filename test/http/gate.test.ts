@@ -125,7 +125,7 @@ const REQUESTS: readonly Request[] = [
 
 /** What a client can see of an answer, but for what is of the moment. */
 function seen({ status, headers, text }: Awaited<ReturnType<typeof ask>>): unknown {
-  const { date: _, 'x-request-id': id, ...others } = headers
+  const { date: _, 'server-timing': _times, 'x-request-id': id, ...others } = headers
   return { status, headers: others, text: text.replaceAll(String(id), 'ID') }
 }
 
