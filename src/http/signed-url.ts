@@ -59,6 +59,11 @@ export function signedUrlOf(method: string, url: string): SignedUrl | undefined 
   return { method: method === 'HEAD' ? 'GET' : method, path: url.slice(0, mark), query, expires, keyId, mac }
 }
 
+/** Whether anybody would have signed it: a file, or a folder as an archive, in the one form that they have. */
+export function isLinkable({ path, query }: Signed): boolean {
+  return path.startsWith('/outputs/') && path.endsWith('/') === /(?:^|&)(?:archive|unpack)=/.test(query)
+}
+
 /** Whether `key`, which must be the one that is named, has signed it. */
 export function isSignedBy(key: SigningKey, url: SignedUrl): boolean {
   return timingSafeEqual(Buffer.from(macOf(key, url)), Buffer.from(url.mac))

@@ -6,7 +6,7 @@ import { watchFile } from '../../config/watched-file.ts'
 import { AppError } from '../../errors.ts'
 import { isRunReference } from '../../runs/runs.ts'
 import type { Action, Authority, Caller } from '../gate.ts'
-import { hasSignature, isSignedBy, signedUrlOf, signUrl, type Signed } from '../signed-url.ts'
+import { hasSignature, isLinkable, isSignedBy, signedUrlOf, signUrl, type Signed } from '../signed-url.ts'
 
 export interface Links {
   /** The longest time that a link may be good. */
@@ -65,8 +65,8 @@ function bearerOf(keys: readonly LinkKey[], method: string, url: string): Caller
   const signed = signedUrlOf(method, url)
   const key = keys.find(({ id }) => id === signed?.keyId)
   const action = signed && (Object.hasOwn(LINKED, signed.method) ? LINKED[signed.method] : undefined)
-  if (signed === undefined || key === undefined || action === undefined || !isSignedBy(key, signed))
-    throw notValid()
+  if (signed === undefined || key === undefined || action === undefined) throw notValid()
+  if (!isSignedBy(key, signed) || !isLinkable(signed)) throw notValid()
   if (Date.now() >= Number(signed.expires) * 1000) throw notValid()
   return {
     name: `link:${key.id}`,
