@@ -218,12 +218,12 @@ const SIZES: readonly (readonly [title: string, attack: Attack])[] = [
   ['names of events', { target: `${STREAMS}/events/metric?names=${'a,'.repeat(10_000)}` }],
   [
     'names of resources',
-    { target: `${STREAMS}/resources?names=${Array.from({ length: 4000 }, (_, i) => i).join(',')}` },
+    { target: `${STREAMS}/resources?names=${Array.from({ length: 100 }, (_, i) => i).join(',')}` },
   ],
   [
     'runs',
     {
-      target: `/streams/v1/default/ann/mnist/runs/multi/events/metric?names=loss&runs=${Array.from({ length: 400 }, (_, i) => i.toString(16).padStart(32, '0')).join(',')}`,
+      target: `/streams/v1/default/ann/mnist/runs/multi/events/metric?names=loss&runs=${Array.from({ length: 50 }, (_, i) => i.toString(16).padStart(32, '0')).join(',')}`,
     },
   ],
   ['a sample beyond all numbers', { target: `${STREAMS}/events/metric?names=loss&sample=999999999999999` }],
@@ -394,9 +394,9 @@ const SIZES: readonly (readonly [title: string, attack: Attack])[] = [
   ],
 ]
 
-describeVictims(victim => {
+describeVictims((victim, isRemote) => {
   describe.each(RANGES)('a range %s', (_title, range) => {
-    it.each(RANGED)('of %s', async target => {
+    it.each(isRemote ? RANGED.slice(0, 2) : RANGED)('of %s', async target => {
       const whole = await strike(victim(), { target })
       const answer = await strike(victim(), { target, fields: [`Range: ${range}`] })
       expect([200, 206, 400, 416, 431]).toContain(answer.status)
@@ -405,7 +405,7 @@ describeVictims(victim => {
     })
   })
 
-  it.each(POLLUTIONS)('nothing is polluted by %s', async (_title, attack) => {
+  it.skipIf(isRemote).each(POLLUTIONS)('nothing is polluted by %s', async (_title, attack) => {
     await strike(victim(), attack)
     const after = await strikeAll(victim(), [
       { target: `${OUTPUTS}/?format=json` },
@@ -431,7 +431,7 @@ describeVictims(victim => {
     await victim().restore()
   })
 
-  it.each(PATTERNS)('a pattern of %s takes no time', async (_title, glob) => {
+  it.skipIf(isRemote).each(PATTERNS)('a pattern of %s takes no time', async (_title, glob) => {
     const name = 'a'.repeat(240)
     await victim().write(`root/${RUN}/patterns/${name}`, INSIDE)
     await victim().write(`root/${RUN}/patterns/${'a/'.repeat(60)}${name}`, INSIDE)
@@ -462,7 +462,7 @@ describeVictims(victim => {
   })
 
   // CVE-2025-47935, -47944, -48997, -7338, CVE-2026-5079 of multer.
-  it.each(MALFORMED)('a form that is none: $what', async ({ type = FORM_TYPE, body }) => {
+  it.skipIf(isRemote).each(MALFORMED)('a form that is none: $what', async ({ type = FORM_TYPE, body }) => {
     for (const target of [`${OUTPUTS}/`, `${STREAMS}/artifact`, `${STREAMS}/artifacts`])
       await strike(victim(), { method: 'POST', target, fields: [`Content-Type: ${type}`], body })
     await victim().restore()

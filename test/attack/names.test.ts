@@ -50,9 +50,9 @@ function expectInert({ headers, text }: Answer, what: string): void {
 
 const path = encodeURIComponent
 
-describeVictims(victim => {
+describeVictims((victim, isRemote) => {
   describe.each(INJECTIONS)('%s', (title, text) => {
-    it('stays a text wherever a request has it', async () => {
+    it.skipIf(isRemote)('stays a text wherever a request has it', async () => {
       const attacks = [...READING, ...CHANGING].flatMap(place => [
         place.ask(path(text)),
         // Where the text is the client's as it is, in JSON or in a form.

@@ -109,6 +109,8 @@ export interface VictimOptions {
 
 interface Kind {
   readonly title: string
+  /** Whether each look at the store is a request to a server, so that cases that do not depend on the store are left to the others. */
+  readonly isRemote?: true
   readonly available: boolean
   start(options: VictimOptions): Promise<Victim>
 }
@@ -303,6 +305,7 @@ class BucketGround implements Ground {
 
 const minio: Kind = {
   title: 'S3 on MinIO (needs TEST_MINIO)',
+  isRemote: true,
   available: hasProc && s3Server('minio') !== undefined,
   async start({ env = {} }) {
     const server = s3Server('minio')!
@@ -391,7 +394,7 @@ const KINDS: readonly Kind[] = [local, memory, minio]
 
 /** A suite against each kind of store, behind whose cases the service must be as it was before the first. */
 export function describeVictims(
-  suite: (victim: () => Victim) => void,
+  suite: (victim: () => Victim, isRemote: boolean) => void,
   { only = () => true, ...options }: VictimOptions & { readonly only?: (title: string) => boolean } = {},
 ): void {
   for (const kind of KINDS.filter(({ title }) => only(title)))
@@ -411,7 +414,7 @@ export function describeVictims(
       })
       afterAll(() => victim.close())
 
-      suite(() => victim)
+      suite(() => victim, kind.isRemote === true)
 
       it('lives on, answers as before, has nothing left open and has not failed', async () => {
         const { status, text } = await ask(`http://127.0.0.1:${victim.port}/outputs/${RUN}/inside.txt`)
