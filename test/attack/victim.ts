@@ -1,6 +1,6 @@
 // What is attacked: the service over stores with secrets all around the runs that clients may reach, on each kind of store.
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { GetObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand, ListObjectsV2Command, NoSuchKey, type S3Client } from '@aws-sdk/client-s3'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openObjectStore } from '../../src/store/object-store.ts'
@@ -201,18 +201,20 @@ class TreeGround implements Ground {
         const path = folder === '' ? entry.name : `${folder}/${entry.name}`
         if (entry.isSymbolicLink()) all.set(path, `-> ${readlinkSync(this.tree.at(path))}`)
         else if (entry.isDirectory()) folders.push(path)
-        else if (entry.isFile()) all.set(path, this.#content(path))
+        else if (entry.isFile()) this.#add(all, path)
         else all.set(path, 'special')
       }
     return Promise.resolve(all)
   }
 
-  #content(path: string): string {
-    const { ino, size, mtimeNs, ctimeNs } = lstatSync(this.tree.at(path), { bigint: true })
-    const key = [path, ino, size, mtimeNs, ctimeNs].join()
+  /** Unless it is gone since it was listed: the service tidies up behind its answers. */
+  #add(all: Map<string, string>, path: string): void {
+    const file = lstatSync(this.tree.at(path), { bigint: true, throwIfNoEntry: false })
+    if (file === undefined) return
+    const key = [path, file.ino, file.size, file.mtimeNs, file.ctimeNs].join()
     const known = this.#known.get(key) ?? readFileSync(this.tree.at(path), 'latin1')
     this.#known.set(key, known)
-    return known
+    all.set(path, known)
   }
 
   async write(path: string, content: string): Promise<void> {
@@ -278,20 +280,29 @@ class BucketGround implements Ground {
           ContinuationToken: token,
         }),
       )
-      for (const { Key, ETag } of page.Contents ?? [])
-        all.set(...(await this.#content(decodeURIComponent(Key!.replaceAll('+', ' ')), ETag!)))
+      for (const { Key, ETag } of page.Contents ?? []) {
+        const key = decodeURIComponent(Key!.replaceAll('+', ' '))
+        const content = await this.#content(key, ETag!)
+        if (content !== undefined) all.set(key, content)
+      }
       token = page.NextContinuationToken
       if (token === undefined) return all
     }
   }
 
-  async #content(key: string, etag: string): Promise<[string, string]> {
+  /** Undefined for what is gone since it was listed: the service tidies up behind its answers. */
+  async #content(key: string, etag: string): Promise<string | undefined> {
     const known = this.#known.get(key + etag)
-    if (known !== undefined) return [key, known]
-    const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: this.#bucket.name, Key: key }))
-    const content = await Body!.transformToString('latin1')
-    this.#known.set(key + etag, content)
-    return [key, content]
+    if (known !== undefined) return known
+    try {
+      const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: this.#bucket.name, Key: key }))
+      const content = await Body!.transformToString('latin1')
+      this.#known.set(key + etag, content)
+      return content
+    } catch (error) {
+      if (error instanceof NoSuchKey) return undefined
+      throw error
+    }
   }
 
   write(path: string, content: string): Promise<void> {
