@@ -23,8 +23,9 @@ import { StartFailure } from './start-failure.ts'
 import { makeMissingSample } from './store-folder.ts'
 import { superviseWorkers } from './supervisor.ts'
 import { readUnacknowledged } from './unacknowledged.ts'
+import { Uncaught } from './uncaught.ts'
 import { sumOverSupervisor, WorkerMetrics } from './worker-metrics.ts'
-import { becomeWorker } from './worker.ts'
+import { becomeWorker, sayFailing } from './worker.ts'
 
 /** Resolves when the service is up, or when there is nothing to start and the exit code is set. */
 export async function run(surroundings: Surroundings): Promise<void> {
@@ -62,12 +63,11 @@ async function check(config: Config, warnings: readonly string[]): Promise<void>
 
 async function start(config: Config, warnings: readonly string[]): Promise<void> {
   const logger = createLogger(config.logLevel)
-  process.on('uncaughtException', error => {
-    logger.fatal({ err: error }, 'unexpected failure')
-    void endProcess(EXIT_FAILURE)
-  })
+  const uncaught = new Uncaught(logger)
   try {
-    await (cluster.isPrimary ? startPrimary(config, warnings, logger) : startWorker(config, logger))
+    await (cluster.isPrimary
+      ? startPrimary(config, warnings, logger, uncaught)
+      : startWorker(config, logger, uncaught))
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
     process.stderr.write(printable(`polyaxon-outputs cannot start: ${error.message}`) + '\n')
@@ -75,7 +75,12 @@ async function start(config: Config, warnings: readonly string[]): Promise<void>
   }
 }
 
-async function startPrimary(config: Config, warnings: readonly string[], logger: Logger): Promise<void> {
+async function startPrimary(
+  config: Config,
+  warnings: readonly string[],
+  logger: Logger,
+  uncaught: Uncaught,
+): Promise<void> {
   const made = await makeMissingSample(config.connections)
   for (const warning of warnings) logger.warn(warning)
   logger.debug({ config: configForLog(config) }, 'effective configuration')
@@ -87,13 +92,17 @@ async function startPrimary(config: Config, warnings: readonly string[], logger:
     await serveMetrics(config.metrics, () => metrics.text())
     const service = await listen(config, logger, metrics)
     origin = service.origin
-    onStop(logger, () => service.drain(drainTimeoutMs), endProcess)
+    const drain = (): Promise<void> => service.drain(drainTimeoutMs)
+    uncaught.prepare({ drain, onError: () => metrics.uncaught() })
+    onStop(logger, drain, endProcess)
   } else {
     const metrics = new WorkerMetrics(new Metrics({ version: version() }))
     await serveMetrics(config.metrics, () => metrics.text())
     const supervisor = await superviseWorkers(workers, logger)
     origin = supervisor.origin
-    onStop(logger, () => supervisor.drain(drainTimeoutMs), endProcess)
+    const drain = (): Promise<void> => supervisor.drain(drainTimeoutMs)
+    uncaught.prepare({ drain })
+    onStop(logger, drain, endProcess)
   }
   const outputs = placesOf(config.connections)
   logger.info(
@@ -105,10 +114,18 @@ async function startPrimary(config: Config, warnings: readonly string[], logger:
   process.stdout.write(commandsText(url, await findExamples(url), Object.keys(config.auth).length > 0))
 }
 
-async function startWorker(config: Config, logger: Logger): Promise<void> {
+async function startWorker(config: Config, logger: Logger, uncaught: Uncaught): Promise<void> {
   const metrics = metricsOf()
   const service = await listen(config, logger, metrics, sumOverSupervisor(metrics))
-  becomeWorker(service, config.server.drainTimeoutMs, logger)
+  const { drainTimeoutMs } = config.server
+  uncaught.prepare({
+    drain: () => {
+      sayFailing()
+      return service.drain(drainTimeoutMs)
+    },
+    onError: () => metrics.uncaught(),
+  })
+  becomeWorker(service, drainTimeoutMs, logger)
 }
 
 function metricsOf(): Metrics {

@@ -58,6 +58,7 @@ export class Service {
   readonly #logger: Logger
   /** Connections that have not sent a request. Node does not count them as idle. */
   readonly #unused: ReadonlySet<Socket>
+  #drained: Promise<void> | undefined
 
   private constructor(
     server: Server,
@@ -108,9 +109,13 @@ export class Service {
 
   /**
    * Stops accepting and resolves when every running transfer has ended. What still runs after `timeoutMs` is cut, so that
-   * its client sees a broken transfer.
+   * its client sees a broken transfer. A second call waits for the same end.
    */
-  async drain(timeoutMs: number): Promise<void> {
+  drain(timeoutMs: number): Promise<void> {
+    return (this.#drained ??= this.#drain(timeoutMs))
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
     this.#app.drain()
     // Clients that keep a connection learn with their next answer that it ends (RFC 9112 9.6).
     for (const event of ['request', ...EXPECTING])

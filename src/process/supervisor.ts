@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { endProcess, EXIT_FAILURE } from './end.ts'
-import { DRAIN, isListening } from './worker.ts'
+import { DRAIN, FAILING, isListening } from './worker.ts'
 
 const FIRST_RESTART_MS = 100
 const MAX_RESTART_MS = 10_000
@@ -49,17 +49,32 @@ class Workers {
   readonly #logger: Logger
   readonly #draining = new AbortController()
   readonly #startedAt = new WeakMap<Worker, number>()
+  /** Those that have their successors before they end. */
+  readonly #failing = new WeakSet<Worker>()
   #restartMs = FIRST_RESTART_MS
+  #drained: Promise<void> | undefined
 
   constructor(logger: Logger) {
     this.#logger = logger
     const startedAt = performance.now()
-    cluster.on('exit', (worker, code, signal) => {
-      if (this.#draining.signal.aborted) return
+    const replace = (worker: Worker, how: object, message: string): void => {
       if (performance.now() - (this.#startedAt.get(worker) ?? startedAt) > STEADY_MS)
         this.#restartMs = FIRST_RESTART_MS
-      logger.error({ worker: worker.process.pid, code, signal, restartMs: this.#restartMs }, 'worker died')
+      logger.error({ worker: worker.process.pid, ...how, restartMs: this.#restartMs }, message)
       void this.#restart()
+    }
+    cluster.on('exit', (worker, code, signal) => {
+      if (this.#draining.signal.aborted) return
+      if (this.#failing.has(worker)) {
+        logger.info({ worker: worker.process.pid, code, signal }, 'failing worker ended')
+        return
+      }
+      replace(worker, { code, signal }, 'worker died')
+    })
+    cluster.on('message', (worker, message: unknown) => {
+      if (message !== FAILING || this.#draining.signal.aborted || this.#failing.has(worker)) return
+      this.#failing.add(worker)
+      replace(worker, {}, 'worker failed, and ends when its transfers have')
     })
     cluster.on('fork', worker => this.#startedAt.set(worker, performance.now()))
   }
@@ -76,7 +91,11 @@ class Workers {
     this.#logger.info({ worker: worker.process.pid }, 'worker started')
   }
 
-  async drain(timeoutMs: number): Promise<void> {
+  drain(timeoutMs: number): Promise<void> {
+    return (this.#drained ??= this.#drain(timeoutMs))
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
     this.#draining.abort()
     const workers = Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
     const ends = workers.map(worker => once(worker, 'exit'))

@@ -6,6 +6,13 @@ import type { Service } from './service.ts'
 /** From the supervisor: finish what runs, then end. */
 export const DRAIN = 'drain'
 
+/** To the supervisor: this worker takes no more requests and ends when those that run have ended. */
+export const FAILING = 'failing'
+
+export function sayFailing(): void {
+  process.send?.(FAILING, undefined, undefined, () => undefined)
+}
+
 interface Listening {
   readonly origin: string
 }
