@@ -15,6 +15,14 @@ export interface RequestContext {
 /** Undefined in what no request has asked for: sweeps, probes, timers of the process. */
 export const requestContext = new AsyncLocalStorage<RequestContext | undefined>()
 
+/** The fields of a request to another server that is made on behalf of the one that is being answered; none where there is none. */
+export function traceFields(): Record<string, string> {
+  const request = requestContext.getStore()
+  if (request === undefined) return {}
+  const { traceparent, tracestate } = request
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
+}
+
 /** How long at least one of several things was under way: what runs side by side counts once. */
 export class Stopwatch {
   #running = 0

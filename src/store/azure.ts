@@ -7,6 +7,7 @@ import {
   type ContainerClient,
   type RequestPolicyFactory,
 } from '@azure/storage-blob'
+import { traceFields } from '../request-context.ts'
 import { azureAccess, type AzureAccess } from './azure-access.ts'
 import { azureFailure, type Subject } from './azure-failure.ts'
 import { credentialFor, type SdkCredential } from './azure-identity.ts'
@@ -228,6 +229,7 @@ function sendingOver(agent: Agent): RequestPolicyFactory {
       sendRequest: request => {
         // The SDK's own value tells the version of the operating system's kernel.
         request.headers.set('user-agent', 'polyaxon-outputs')
+        for (const [name, value] of Object.entries(traceFields())) request.headers.set(name, value)
         request.agent = agent
         return next.sendRequest(request)
       },

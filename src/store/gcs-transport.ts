@@ -1,6 +1,7 @@
 // One HTTP exchange with Cloud Storage: bounded connections, three timeouts, and an abort that frees the connection at once.
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { traceFields } from '../request-context.ts'
 import { gcsFailure } from './gcs-failure.ts'
 import type { ObjectAgents } from './object-agents.ts'
 import { ObjectFailure, type ObjectBody, type ObjectTimeouts } from './object-client.ts'
@@ -59,8 +60,11 @@ export class GcsTransport {
         port,
         method,
         path: target,
-        headers:
-          content === undefined ? headers : { ...headers, 'content-length': String(lengthOf(request)) },
+        headers: {
+          ...headers,
+          ...traceFields(),
+          ...(content !== undefined && { 'content-length': String(lengthOf(request)) }),
+        },
         signal,
       })
       sent.once('response', response => {

@@ -1,6 +1,7 @@
 // From settings to SDK clients: keys, region, pool. Nothing is asked of any server here.
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
+import { traceFields } from '../request-context.ts'
 import type { S3Definition } from './definition.ts'
 import { ObjectAgents } from './object-agents.ts'
 import type { ConnectOptions } from './object-client.ts'
@@ -49,12 +50,14 @@ export async function connectS3(definition: S3Definition, options: ConnectOption
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   }
+  const client = new S3Client({
+    ...common,
+    ...endpointOf(settings.endpoint),
+    forcePathStyle: settings.pathStyle,
+  })
+  sayTrace(client)
   return {
-    client: new S3Client({
-      ...common,
-      ...endpointOf(settings.endpoint),
-      forcePathStyle: settings.pathStyle,
-    }),
+    client,
     signer: new S3Client({
       ...common,
       ...endpointOf(settings.publicEndpoint),
@@ -67,6 +70,26 @@ export async function connectS3(definition: S3Definition, options: ConnectOption
       identityAgents.retire()
     },
   }
+}
+
+type Middleware = Parameters<S3Client['middlewareStack']['addRelativeTo']>[0]
+interface Args {
+  readonly input: object
+  readonly request: { readonly headers: Record<string, string> }
+}
+
+/** Behind the signature, so that a proxy on the way may replace the fields by its own. */
+function sayTrace(client: S3Client): void {
+  const middleware = (next: (args: Args) => Promise<never>) => (args: Args) => {
+    Object.assign(args.request.headers, traceFields())
+    return next(args)
+  }
+  // The type is that of the first step; behind the signature there is a request.
+  client.middlewareStack.addRelativeTo(middleware as unknown as Middleware, {
+    name: 'traceFields',
+    relation: 'after',
+    toMiddleware: 'httpSigningMiddleware',
+  })
 }
 
 function handlerOf(agents: ObjectAgents, headersMs: number): RequestHandler {
