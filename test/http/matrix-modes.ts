@@ -42,6 +42,7 @@ function byRights(sort: Sort, needs: Needs): Outcome {
   if (needs === 'public') return 'ok'
   if (sort === 'no' || sort === 'wrong' || sort === 'expired') return 'unknown'
   if (needs === 'level' || sort === 'right') return 'ok'
+  if (needs === 'metrics') return 'forbidden'
   if (sort === 'narrow') return 'hidden'
   return needs === 'read' ? 'ok' : 'forbidden'
 }
@@ -75,7 +76,7 @@ export function tokensMode(folder: string): Mode {
     expired: `${all}, expires: 2020-01-01`,
     narrow: `rights: [read, write, delete], scopes: ${narrow}`,
     'read-only': 'scopes: [{}]',
-    right: all,
+    right: `${all}, metrics: true`,
   }
   const tokens = Object.entries(holders).map(([sort, grants]) => {
     const sha256 = createHash('sha256').update(`token-${sort}`).digest('hex')
@@ -115,7 +116,7 @@ export async function jwtMode(): Promise<Mode> {
     expired: await sign(rights('*'), pair.privateKey, 3600),
     narrow: await sign(`${rights(OTHER_RUN)} ${rights(`*/*/runs/${OTHER_UUID}`)}`),
     'read-only': await sign('outputs:read:*'),
-    right: await sign(rights('*')),
+    right: await sign(`${rights('*')} outputs:metrics`),
   }
   const jwt: NonNullable<Config['auth']['jwt']> = {
     issuer: issuer.origin,
@@ -161,7 +162,16 @@ export async function forwardMode(isAway: boolean): Promise<Mode> {
     overrides: { auth: { forward } },
     show,
     expected: (sort, { rule: { needs } }) =>
-      isAway ? (needs === 'public' ? 'ok' : 'unavailable') : byRights(sort, needs),
+      // That service knows of no right to see them, and is not asked.
+      needs === 'metrics'
+        ? sort === 'no'
+          ? 'unknown'
+          : 'forbidden'
+        : isAway
+          ? needs === 'public'
+            ? 'ok'
+            : 'unavailable'
+          : byRights(sort, needs),
     close: () => upstream.close(),
   }
 }

@@ -3,8 +3,8 @@ import type { Ask } from '../support/client.ts'
 import { FORM_TYPE, fieldPart, filePart, form } from '../support/form.ts'
 import { BYTES, metadataOf } from '../support/uploading.ts'
 
-/** `public` is for everybody, `level` for everybody who is known; the others are rights to the one run that all URLs are about. */
-export type Needs = 'public' | 'level' | 'read' | 'write' | 'delete'
+/** `public` is for everybody, `level` for everybody who is known, `metrics` a right of its own; the others are rights to the one run that all URLs are about. */
+export type Needs = 'public' | 'level' | 'metrics' | 'read' | 'write' | 'delete'
 
 export interface Rule {
   readonly needs: Needs
@@ -111,6 +111,7 @@ export const RULES: Readonly<Record<string, Rule | readonly Rule[]>> = {
   getRoot: everybody,
   getHealth: everybody,
   getReadiness: everybody,
+  getMetrics: { needs: 'metrics' },
   getDescription: everybody,
   getReference: everybody,
 }

@@ -16,7 +16,7 @@ const FILE = `/outputs/${SAMPLE_EXPERIMENT}/metrics.csv`
 const planter = join(work.path, 'planter.mjs')
 beforeAll(async () => {
   await makeSample(join(work.path, 'outputs'))
-  // Every answer waits for its connection's end by `once('close')`, within what belongs to the request.
+  // Every transfer waits for its connection's end by `once('close', stop)`, within what belongs to the request.
   writeFileSync(
     planter,
     `import { ServerResponse } from 'node:http'
@@ -28,7 +28,7 @@ const WAYS = {
   many: () => setInterval(() => { throw new Error('planted') }, 5),
 }
 ServerResponse.prototype.once = function (name, listener) {
-  const way = name === 'close' && !this.planted && WAYS[this.req.headers['x-plant']]
+  const way = name === 'close' && listener.name === 'stop' && !this.planted && WAYS[this.req.headers['x-plant']]
   if (way) {
     this.planted = true
     way()
