@@ -51,7 +51,9 @@ describe('a site that is named', () => {
     for (const name of ['content-disposition', 'outputs-omitted', ...Object.keys(headers)])
       if (
         !others.includes(name) &&
-        !/^(?:access-control|timing-allow|transfer-encoding|content-security|x-content|cross-origin-resource)/.test(name)
+        !/^(?:access-control|timing-allow|transfer-encoding|content-security|x-content|cross-origin-resource)/.test(
+          name,
+        )
       )
         expect(exposed).toContain(name)
     expect(headers.vary).toContain('Origin')
