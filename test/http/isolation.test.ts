@@ -75,7 +75,7 @@ const OTHERS: readonly string[] = [
 ]
 
 /** Made by nobody else than the service. */
-const OWN = ['/', '/healthz', '/readyz', '/openapi.yaml', '/docs', '/uploads', `/uploads/${UUID}`]
+const OWN = ['/', '/healthz', '/readyz', '/openapi.yaml', '/docs', '/metrics', '/uploads', `/uploads/${UUID}`]
 
 const FAILURES: readonly (readonly [url: string, status: number])[] = [
   [`${RUN}${encodeURIComponent(SCRIPT)}`, 404],
