@@ -10,6 +10,7 @@ import { CountingStore } from '../support/changed-stores.ts'
 import { ask } from '../support/client.ts'
 import { FORM_TYPE, filePart, form } from '../support/form.ts'
 import { judging } from '../support/authority.ts'
+import { seen } from '../support/seen.ts'
 import { startService, type Service } from '../support/service.ts'
 
 const UUID = 'a1b2c3d4e5f647089a0b1c2d3e4f5a6b'
@@ -122,12 +123,6 @@ const REQUESTS: readonly Request[] = [
   ['GET', `${OUTPUTS_API}/outputs/files?path=a.txt`, 'read', EXPERIMENT],
   ['GET', `${OUTPUTS_API}/outputs/download/`, 'read', EXPERIMENT],
 ]
-
-/** What a client can see of an answer, but for what is of the moment. */
-function seen({ status, headers, text }: Awaited<ReturnType<typeof ask>>): unknown {
-  const { date: _, 'server-timing': _times, 'x-request-id': id, ...others } = headers
-  return { status, headers: others, text: text.replaceAll(String(id), 'ID') }
-}
 
 function send([method, url]: Request, origin = service.url): ReturnType<typeof ask> {
   const isForm = method === 'POST'
