@@ -5,9 +5,11 @@ import type { Config, JwtDefinition } from './config.ts'
 import { harmless, type Fault } from './fault.ts'
 import { forwardFaults, forwardOf } from './forward.ts'
 import { linksFaults, linksOf } from './links.ts'
-import { settingOf, type SettingKey, type Values } from './settings.ts'
+import type { SettingKey, Values } from './settings.ts'
 import type { Found } from './source.ts'
-import { parseTokens, readProblem, readTokensText, type Served } from './tokens-file.ts'
+import { readTextFile, unreadable } from './text-file.ts'
+import { parseTokens, type Served } from './tokens-file.ts'
+import { unusedFaults } from './unused.ts'
 
 export interface CheckedAuth {
   readonly auth: Config['auth']
@@ -59,10 +61,10 @@ async function checkTokens(
   served: Served,
 ): Promise<Pick<CheckedAuth, 'faults' | 'warnings'>> {
   try {
-    return parseTokens(await readTokensText(path), name, served)
+    return parseTokens(await readTextFile(path), name, served)
   } catch (error) {
-    const shown = harmless(name) === undefined ? ' it' : ` '${name}'`
-    return { faults: [{ where, problem: readProblem(error, shown) }], warnings: [] }
+    const shown = harmless(name) === undefined ? 'it' : `'${name}'`
+    return { faults: [{ where, problem: unreadable(error, 'a file of tokens', shown) }], warnings: [] }
   }
 }
 
@@ -93,14 +95,7 @@ function jwtFaults(
   chosen: ReadonlyMap<SettingKey, Found>,
   where: (key: SettingKey) => string,
 ): Fault[] {
-  if (values['auth.jwt.issuer'] === '') {
-    // One that is wrong is a fault of its own.
-    if (chosen.has('auth.jwt.issuer') && chosen.get('auth.jwt.issuer')!.value !== '') return []
-    return OF_JWT.filter(key => {
-      const { type, default: byDefault } = settingOf(key)
-      return type.format(values[key]) !== type.format(byDefault)
-    }).map(key => ({ where: where(key), problem: 'has no effect without auth.jwt.issuer' }))
-  }
+  if (values['auth.jwt.issuer'] === '') return unusedFaults(OF_JWT, 'auth.jwt.issuer', values, chosen)
   const missing = (['auth.jwt.audience', 'auth.jwt.claim'] as const).filter(key => values[key] === '')
   return missing.map(key => ({
     where: where(key),

@@ -1,8 +1,9 @@
 // The settings of the service that is asked who may do what.
 import type { ForwardDefinition } from './config.ts'
 import type { Fault } from './fault.ts'
-import { settingOf, type SettingKey, type Values } from './settings.ts'
+import type { SettingKey, Values } from './settings.ts'
 import type { Found } from './source.ts'
+import { unusedFaults } from './unused.ts'
 
 /** Undefined where none is asked. */
 export function forwardOf(values: Values): ForwardDefinition | undefined {
@@ -26,13 +27,6 @@ const OF_SERVICE = [
   'auth.forward.cacheRefused',
 ] as const satisfies SettingKey[]
 
-/** Whoever sets the rest and forgets the URL believes that somebody is asked. */
 export function forwardFaults(values: Values, chosen: ReadonlyMap<SettingKey, Found>): Fault[] {
-  const url = chosen.get('auth.forward.url')
-  // One that is wrong is a fault of its own.
-  if (url !== undefined && url.value !== '') return []
-  return OF_SERVICE.filter(key => {
-    const { type, default: byDefault } = settingOf(key)
-    return type.format(values[key]) !== type.format(byDefault)
-  }).map(key => ({ where: chosen.get(key)?.where ?? key, problem: 'has no effect without auth.forward.url' }))
+  return unusedFaults(OF_SERVICE, 'auth.forward.url', values, chosen)
 }

@@ -1,6 +1,4 @@
 // The file of keys that sign links.
-import { isAppError } from '../errors.ts'
-import { readSecret } from '../store/secret.ts'
 import type { Fault } from './fault.ts'
 import { Fields } from './fields.ts'
 import { boolean, type ValueType } from './value.ts'
@@ -21,22 +19,6 @@ export interface LinkKeysRead {
 
 /** As long as what HMAC-SHA-256 makes of it (RFC 2104 3). */
 const LEAST_BYTES = 32
-
-/** The text of the file at `path`, of 1 MiB at most. Rejects with AppError, whose cause says what is wrong, for `unreadableKeys`. */
-export async function readLinkKeysText(path: string): Promise<string> {
-  const { text = '' } = await readSecret({ label: path, values: {}, files: [{ key: 'text', path }] })
-  return text
-}
-
-/** Why it could not be read, without a full stop. */
-export function unreadableKeys(error: unknown): string {
-  if (!isAppError(error)) throw error
-  const { code } = error.cause as NodeJS.ErrnoException
-  const expected = 'expected the path of a file of keys, but it'
-  if (code === 'ENOENT' || code === 'ENOTDIR') return `${expected} does not exist`
-  if (code === 'EACCES') return `${expected} may not be read by this user`
-  return `${expected} is no regular file of at most 1 MiB that can be read`
-}
 
 /** `file` is how the operator calls it. No fault repeats anything that may be a secret. */
 export function parseLinkKeys(text: string, file: string): LinkKeysRead {

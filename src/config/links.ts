@@ -2,8 +2,9 @@
 import { resolve } from 'node:path'
 import type { LinksDefinition } from './config.ts'
 import type { Fault } from './fault.ts'
-import { parseLinkKeys, readLinkKeysText, unreadableKeys } from './link-keys.ts'
+import { parseLinkKeys } from './link-keys.ts'
 import type { Values } from './settings.ts'
+import { readTextFile, unreadable } from './text-file.ts'
 
 /** Undefined where nothing is signed. */
 export function linksOf(values: Values, cwd: string): LinksDefinition | undefined {
@@ -19,8 +20,8 @@ export async function linksFaults(
 ): Promise<readonly Fault[]> {
   if (links === undefined) return []
   try {
-    return parseLinkKeys(await readLinkKeysText(links.keysFile), values['auth.links.keysFile']).faults
+    return parseLinkKeys(await readTextFile(links.keysFile), values['auth.links.keysFile']).faults
   } catch (error) {
-    return [{ where, problem: unreadableKeys(error) }]
+    return [{ where, problem: unreadable(error, 'a file of keys') }]
   }
 }

@@ -1,6 +1,4 @@
 // The file of tokens: who holds one, known by its hash, and what that gives the right to.
-import { isAppError } from '../errors.ts'
-import { readSecret } from '../store/secret.ts'
 import type { Config, RunKind } from './config.ts'
 import type { Fault } from './fault.ts'
 import { Fields } from './fields.ts'
@@ -42,22 +40,6 @@ export interface Served {
   readonly layouts: Config['layouts']
   /** Names of the connections. */
   readonly connections: readonly string[]
-}
-
-/** The text of the file at `path`, of 1 MiB at most. Rejects with AppError, whose cause says what is wrong, for `readProblem`. */
-export async function readTokensText(path: string): Promise<string> {
-  const { text = '' } = await readSecret({ label: path, values: {}, files: [{ key: 'text', path }] })
-  return text
-}
-
-/** Why it could not be read, without a full stop. `shown` is what to call it, after a space. */
-export function readProblem(error: unknown, shown: string): string {
-  if (!isAppError(error)) throw error
-  const { code } = error.cause as NodeJS.ErrnoException
-  const expected = 'expected the path of a file of tokens'
-  if (code === 'ENOENT' || code === 'ENOTDIR') return `${expected}, but${shown} does not exist`
-  if (code === 'EACCES') return `${expected}, but${shown} may not be read by this user`
-  return `${expected}, but${shown} is no regular file of at most 1 MiB that can be read`
 }
 
 /** `file` is how the operator calls it. */

@@ -1,11 +1,12 @@
 // Signed links: whoever has one may do what it was signed for, until it expires.
 import type { Logger } from 'pino'
 import type { LinksDefinition } from '../../config/config.ts'
-import { parseLinkKeys, readLinkKeysText, unreadableKeys, type LinkKey } from '../../config/link-keys.ts'
-import { watchFile } from '../../config/watched-file.ts'
+import { parseLinkKeys, type LinkKey } from '../../config/link-keys.ts'
+import { readTextFile, unreadable } from '../../config/text-file.ts'
 import { AppError } from '../../errors.ts'
 import { isRunReference } from '../../runs/runs.ts'
 import type { Action, Authority, Caller } from '../gate.ts'
+import { keepFile, type FileReader } from './kept-file.ts'
 import { hasSignature, isLinkable, isSignedBy, signedUrlOf, signUrl, type Signed } from '../signed-url.ts'
 
 export interface Links {
@@ -23,20 +24,9 @@ export const LINKED: Readonly<Record<string, Action>> = { GET: 'read', PUT: 'wri
 
 /** The file of keys is read again when it changes; one that cannot be used changes nothing, and is logged. */
 export async function openLinks({ keysFile, maxAgeMs }: LinksDefinition, logger: Logger): Promise<Links> {
-  let keys: readonly LinkKey[] | undefined
-  const stop = await watchFile(keysFile, async () => {
-    const read = await readKeys(keysFile)
-    if (read.faults.length > 0)
-      logger.error(
-        { faults: read.faults },
-        'the keys of links cannot be used: what they were before still holds',
-      )
-    else {
-      if (keys !== undefined) logger.info({ keys: read.keys.length }, 'the keys of links were read again')
-      keys = read.keys
-    }
-  })
+  const file = await keepFile(keysFile, keysReader(keysFile), logger)
   const known = (): readonly LinkKey[] => {
+    const keys = file.current()
     if (keys === undefined) throw unusable()
     return keys
   }
@@ -48,16 +38,19 @@ export async function openLinks({ keysFile, maxAgeMs }: LinksDefinition, logger:
         signed,
       ),
     bearer: (method, url) => bearerOf(known(), method, url),
-    close: stop,
+    close: () => file.close(),
   }
 }
 
-async function readKeys(path: string): Promise<{ keys: readonly LinkKey[]; faults: readonly string[] }> {
-  try {
-    const { keys, faults } = parseLinkKeys(await readLinkKeysText(path), path)
-    return { keys, faults: faults.map(({ where, problem }) => `${where}: ${problem}`) }
-  } catch (error) {
-    return { keys: [], faults: [`${path}: ${unreadableKeys(error)}`] }
+function keysReader(path: string): FileReader<readonly LinkKey[]> {
+  return {
+    read: async () => {
+      const { keys, faults } = parseLinkKeys(await readTextFile(path), path)
+      return { content: keys, faults }
+    },
+    unreadable: error => `${path}: ${unreadable(error, 'a file of keys')}`,
+    describe: keys => [{ keys: keys.length }, 'the keys of links were read again'],
+    unusable: 'the keys of links cannot be used: what they were before still holds',
   }
 }
 

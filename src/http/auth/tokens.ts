@@ -1,18 +1,13 @@
 // The mode `tokens`: callers who show a token whose hash is in a file.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Logger } from 'pino'
-import {
-  parseTokens,
-  readProblem,
-  readTokensText,
-  type Served,
-  type TokenEntry,
-} from '../../config/tokens-file.ts'
-import { watchFile } from '../../config/watched-file.ts'
+import { readTextFile, unreadable } from '../../config/text-file.ts'
+import { parseTokens, type Served, type TokenEntry } from '../../config/tokens-file.ts'
 import { AppError } from '../../errors.ts'
 import type { Caller } from '../gate.ts'
 import type { Mode } from './authority.ts'
 import { rightsOf } from './grants.ts'
+import { keepFile, type FileReader } from './kept-file.ts'
 import { presentedToken } from './presented.ts'
 
 interface Holder {
@@ -26,33 +21,27 @@ interface Holder {
  * be used changes nothing, and is logged once.
  */
 export async function tokensMode(path: string, served: Served, logger: Logger): Promise<Mode> {
-  let holders: ReadonlyMap<string, Holder> | undefined
-  const read = async (): Promise<void> => {
-    const isFirst = holders === undefined
-    const faults: string[] = []
-    try {
-      const parsed = parseTokens(await readTokensText(path), path, served)
-      faults.push(...parsed.faults.map(({ where, problem }) => `${where}: ${problem}`))
-      if (faults.length === 0) {
-        holders = new Map(parsed.tokens.map(token => [token.sha256, holderOf(token, served)]))
-        // Those of the start are with the others of the configuration.
-        if (isFirst) return
-        logger.info({ tokens: holders.size }, 'the file of tokens was read again')
-        for (const warning of parsed.warnings) logger.warn(warning)
-        return
-      }
-    } catch (error) {
-      faults.push(readProblem(error, ` '${path}'`))
-    }
-    logger.error({ faults }, 'the file of tokens cannot be used: what it was before still holds')
-  }
-  const stop = await watchFile(path, read)
+  const file = await keepFile(path, tokensReader(path, served), logger)
   return {
     recognise: (_request, identity) => {
       const token = presentedToken(identity)
-      return token === undefined ? Promise.resolve(undefined) : recognise(token, holders)
+      return token === undefined ? Promise.resolve(undefined) : recognise(token, file.current())
     },
-    close: stop,
+    close: () => file.close(),
+  }
+}
+
+type Holders = ReadonlyMap<string, Holder>
+
+function tokensReader(path: string, served: Served): FileReader<Holders> {
+  return {
+    read: async () => {
+      const { tokens, ...others } = parseTokens(await readTextFile(path), path, served)
+      return { content: new Map(tokens.map(token => [token.sha256, holderOf(token, served)])), ...others }
+    },
+    unreadable: error => unreadable(error, 'a file of tokens', `'${path}'`),
+    describe: holders => [{ tokens: holders.size }, 'the file of tokens was read again'],
+    unusable: 'the file of tokens cannot be used: what it was before still holds',
   }
 }
 
@@ -60,10 +49,7 @@ export async function tokensMode(path: string, served: Served, logger: Logger): 
  * The place of a hash in the map, and how long it takes to find it, say nothing of any token: nobody can choose a hash, or come nearer to one step by step. The last comparison takes the
  * same time all the same.
  */
-async function recognise(
-  token: string,
-  holders: ReadonlyMap<string, Holder> | undefined,
-): Promise<Caller | undefined> {
+async function recognise(token: string, holders: Holders | undefined): Promise<Caller | undefined> {
   if (holders === undefined)
     throw new AppError(
       'Unavailable',
