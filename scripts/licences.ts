@@ -1,5 +1,6 @@
 // Writes docs/licences.md, the licences of what the service runs with: `node scripts/licences.ts`; with `--check` it writes nothing, and fails on drift and on a licence that nobody has agreed to.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { inProduction } from './production.ts'
 
 /** Licences (SPDX) that ask for no more than their text and the names of the authors to be passed on. */
 const AGREED = new Set([
@@ -12,41 +13,6 @@ const AGREED = new Set([
   'BlueOak-1.0.0',
   'PSF-2.0',
 ])
-
-/** Packages whose manifest says it in a form of old (`licenses`), which the lock file does not have. */
-const READ: Readonly<Record<string, string>> = { busboy: 'MIT', streamsearch: 'MIT' }
-
-interface Locked {
-  readonly version: string
-  readonly license?: string
-  readonly dev?: boolean
-  readonly devOptional?: boolean
-}
-
-interface Licensed {
-  readonly name: string
-  readonly version: string
-  readonly licence: string
-}
-
-const lock = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8')) as {
-  readonly packages: Readonly<Record<string, Locked>>
-}
-
-/** Every package that is installed without the development dependencies, each version once. */
-function inProduction(): Licensed[] {
-  const found = new Map<string, Licensed>()
-  for (const [place, { version, license, dev, devOptional }] of Object.entries(lock.packages)) {
-    if (place === '' || dev === true || devOptional === true) continue
-    const name = place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length)
-    found.set(`${name}@${version}`, { name, version, licence: license ?? READ[name] ?? 'unknown' })
-  }
-  return [...found.values()].sort((a, b) => compare(a.name, b.name) || compare(a.version, b.version))
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b)
-}
 
 const packages = inProduction()
 const text = `# Licences
