@@ -81,6 +81,13 @@ describe('the API description', () => {
     }
   })
 
+  it.each(named)('%s declares what any request may be answered', (id, { path, operation }) => {
+    // Probes are told however much there is to do.
+    const busy = path === '/healthz' ? [] : ['503']
+    const declared = Object.keys(operation.responses)
+    expect(declared, id).toEqual(expect.arrayContaining(['400', '414', '421', '429', '431', '500', ...busy]))
+  })
+
   it('declares a success of every operation but the redirect of the bare address', () => {
     const without = endpoints.filter(
       ({ operation }) => !Object.keys(operation.responses).some(status => status.startsWith('2')),
