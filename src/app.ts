@@ -120,9 +120,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
       ...documents(dependencies.description, description),
     ]),
   )
-  app.use((_request, _response, next) =>
-    next(new AppError('NotFound', 'There is nothing at this URL. The outputs are below /outputs/.')),
-  )
+  app.use(nothingHere)
   app.use(failures(report, formOf(config)))
 
   return {
@@ -351,6 +349,12 @@ async function gateOf(
     origins: new Set(config.server.corsOrigins),
     authority: orByLink(others, links),
   }
+}
+
+const nothingHere: RequestHandler = ({ url }, response, next) => {
+  // Browsers ask for it by themselves, for a sandboxed artifact as from another site, and report that they may not even see that it is not there.
+  if (url === '/favicon.ico') response.removeHeader('Cross-Origin-Resource-Policy')
+  next(new AppError('NotFound', 'There is nothing at this URL. The outputs are below /outputs/.'))
 }
 
 const onlyReading: RequestHandler = (request, response, next) => {
