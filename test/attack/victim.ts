@@ -212,9 +212,19 @@ class TreeGround implements Ground {
     const file = lstatSync(this.tree.at(path), { bigint: true, throwIfNoEntry: false })
     if (file === undefined) return
     const key = [path, file.ino, file.size, file.mtimeNs, file.ctimeNs].join()
-    const known = this.#known.get(key) ?? readFileSync(this.tree.at(path), 'latin1')
-    this.#known.set(key, known)
-    all.set(path, known)
+    const content = this.#known.get(key) ?? this.#contentOf(path)
+    if (content === undefined) return
+    this.#known.set(key, content)
+    all.set(path, content)
+  }
+
+  #contentOf(path: string): string | undefined {
+    try {
+      return readFileSync(this.tree.at(path), 'latin1')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
   }
 
   async write(path: string, content: string): Promise<void> {
