@@ -17,10 +17,33 @@ function isMessage(message: unknown): message is Message {
   return typeof message === 'object' && message !== null && 'metrics' in message
 }
 
+/** Questions to other processes, each of which is answered once, or not in time. */
+class Questions<T> {
+  readonly #waiting = new Map<string, (answer: T | undefined) => void>()
+
+  /** Undefined without an answer. `send` is given the id of the question, and what to call where it cannot be asked. */
+  async ask(send: (id: string, onUnsent: () => void) => void, patienceMs: number): Promise<T | undefined> {
+    const id = randomUUID()
+    const { promise, resolve } = Promise.withResolvers<T | undefined>()
+    const timer = setTimeout(() => resolve(undefined), patienceMs)
+    this.#waiting.set(id, resolve)
+    send(id, () => resolve(undefined))
+    const answer = await promise
+    clearTimeout(timer)
+    this.#waiting.delete(id)
+    return answer
+  }
+
+  /** Nothing where nobody waits for it any more. */
+  answer(id: string, answer: T | undefined): void {
+    this.#waiting.get(id)?.(answer)
+  }
+}
+
 /** For the supervisor, before the first worker starts. */
 export class WorkerMetrics {
   readonly #own: Metrics
-  readonly #waiting = new Map<string, (snapshot: Snapshot) => void>()
+  readonly #questions = new Questions<Snapshot>()
   /** What each worker said when it was last asked. */
   readonly #last = new Map<number, Snapshot>()
   #ofEnded: Snapshot = []
@@ -31,7 +54,7 @@ export class WorkerMetrics {
     this.#own = own
     cluster.on('message', (worker, message: unknown) => {
       if (!isMessage(message)) return
-      if (message.metrics === 'snapshot') this.#waiting.get(message.id)?.(message.snapshot)
+      if (message.metrics === 'snapshot') this.#questions.answer(message.id, message.snapshot)
       else if (message.metrics === 'sum?') void this.#tell(worker, message.id)
     })
     cluster.on('exit', worker => {
@@ -58,26 +81,23 @@ export class WorkerMetrics {
   }
 
   async #ask(worker: Worker): Promise<void> {
-    const id = randomUUID()
-    const { promise, resolve } = Promise.withResolvers<Snapshot | undefined>()
-    const timer = setTimeout(() => resolve(undefined), PATIENCE_MS)
-    this.#waiting.set(id, resolve)
-    worker.send({ metrics: 'snapshot?', id } satisfies Message, error => {
-      if (error !== null) resolve(undefined)
-    })
-    const snapshot = await promise
-    clearTimeout(timer)
-    this.#waiting.delete(id)
+    const snapshot = await this.#questions.ask(
+      (id, onUnsent) =>
+        worker.send({ metrics: 'snapshot?', id } satisfies Message, error => {
+          if (error !== null) onUnsent()
+        }),
+      PATIENCE_MS,
+    )
     if (snapshot !== undefined && !worker.isDead()) this.#last.set(worker.id, snapshot)
   }
 }
 
 /** In a worker: tells the supervisor its metrics, and gives the sum of all. */
 export function sumOverSupervisor(metrics: Metrics): () => Promise<string> {
-  const waiting = new Map<string, (text: string | undefined) => void>()
+  const questions = new Questions<string>()
   process.on('message', (message: unknown) => {
     if (!isMessage(message)) return
-    if (message.metrics === 'sum') waiting.get(message.id)?.(message.text)
+    if (message.metrics === 'sum') questions.answer(message.id, message.text)
     else if (message.metrics === 'snapshot?') {
       const { id } = message
       void metrics
@@ -86,14 +106,10 @@ export function sumOverSupervisor(metrics: Metrics): () => Promise<string> {
     }
   })
   return async () => {
-    const id = randomUUID()
-    const { promise, resolve } = Promise.withResolvers<string | undefined>()
-    const timer = setTimeout(() => resolve(undefined), 2 * PATIENCE_MS)
-    waiting.set(id, resolve)
-    process.send!({ metrics: 'sum?', id } satisfies Message)
-    const text = await promise
-    clearTimeout(timer)
-    waiting.delete(id)
+    const text = await questions.ask(
+      id => process.send!({ metrics: 'sum?', id } satisfies Message),
+      2 * PATIENCE_MS,
+    )
     if (text === undefined) throw new Error('The process that knows all workers did not answer.')
     return text
   }
