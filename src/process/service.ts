@@ -159,7 +159,8 @@ function limitConnections(server: Server, app: ServedApp): void {
   // Another worker is not asked to take it: it may have as many.
   Object.assign(server, { dropMaxConnection: true })
   let madeRoomAtMs = -Infinity
-  server.on('connection', (socket: Socket) => {
+  // Before the server knows of it: to some versions of Node one that has not sent a request yet is idle.
+  server.prependListener('connection', (socket: Socket) => {
     if (!app.connected(socket) || performance.now() - madeRoomAtMs < MAKE_ROOM_MS) return
     madeRoomAtMs = performance.now()
     server.closeIdleConnections()
